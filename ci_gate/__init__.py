@@ -1,0 +1,3 @@
+"""ci-gate: a pipeline gate for sensitive files in container images."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,368 @@
+"""``ci-gate check``: the main job. Options become one typed value, then one call runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ci_gate import __version__
+from ci_gate.cli.output import describe_call, say, use_color
+from ci_gate.cli.parameters import Duration, Output
+from ci_gate.cli.signals import RunSignal, deferred_signals
+from ci_gate.deadline import Deadline
+from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UsageError
+from ci_gate.model import ImageReference, SourceInfo, normalise_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ci_gate.gate import Asked
+    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.report import Target
+    from ci_gate.security_center.source import SecurityCenter
+    from ci_gate.security_center.transport import CallRecord
+    from ci_gate.verdict import ImageResult, PolicySummary, RunResult
+
+DEFAULT_REGION = "cn-shanghai"
+DEFAULT_TIMEOUT_S = 600.0
+_WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """The command line of ``check``. ``emulate`` is ``None`` for the real service, ``""`` for the demo world, else a world file."""
+
+    images: tuple[str, ...] = ()
+    policy: str | None = None
+    outputs: tuple[tuple[str, str], ...] = ()
+    report_dir: Path | None = None
+    metadata_file: Path | None = None
+    image_uuid: str | None = None
+    region: str = DEFAULT_REGION
+    endpoint: str | None = None
+    allow_endpoint: bool = False
+    include_containers: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    mode: str | None = None
+    lang: str = "en"
+    emulate: str | None = None
+    verbose: int = 0
+    quiet: bool = False
+
+
+@click.command()
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.option(
+    "-p",
+    "--policy",
+    metavar="FILE|NAME",
+    envvar="CI_GATE_POLICY",
+    help="Policy file, or a built-in: default, strict, audit.  [default: .ci-gate.yml or ci-gate.yml here, else the built-in default]",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=Output(),
+    help="Write a report; repeatable. Formats: junit, markdown, json. PATH - is stdout.",
+)
+@click.option(
+    "--report-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="CI_GATE_REPORT_DIR",
+    help="Write junit.xml, summary.md and result.json there.",
+)
+@click.option(
+    "--metadata-file",
+    type=click.Path(path_type=Path),
+    envvar="CI_GATE_METADATA_FILE",
+    help="Take the digest from the file that `docker buildx build --metadata-file` wrote.",
+)
+@click.option("--image-uuid", metavar="UUID", help="Resolve by Security Center's uuid; with IMAGE both must agree.")
+@click.option(
+    "--region",
+    envvar=["CI_GATE_REGION", "ALIBABA_CLOUD_REGION_ID"],
+    default=DEFAULT_REGION,
+    show_default=True,
+    help="Region of Security Center (not of the registry): cn-shanghai for China, ap-southeast-1 elsewhere.",
+)
+@click.option("--endpoint", envvar="CI_GATE_ENDPOINT", metavar="HOST[:PORT]", help="Endpoint of the vendor, or one on loopback.")
+@click.option("--allow-endpoint", is_flag=True, help="Accept an --endpoint that is neither; signed requests go there.")
+@click.option("--include-containers", is_flag=True, help="Ask for findings of the image's containers too.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=Duration(),
+    envvar="CI_GATE_TIMEOUT",
+    default="10m",
+    show_default=True,
+    help="One deadline over everything.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["enforce", "warn"]),
+    help="Override the policy's mode; warn only where the policy says allow_warn_override.",
+)
+@click.option(
+    "--lang",
+    type=click.Choice(["en", "zh"]),
+    envvar="CI_GATE_LANG",
+    default="en",
+    show_default=True,
+    help="Language of the service's names and advice.",
+)
+@click.option(
+    "--emulate",
+    is_flag=False,
+    flag_value="",
+    metavar="[WORLD]",
+    help="Ask the embedded endpoint instead; WORLD is a .yaml or .json file, without it the demo world.",
+)
+@click.option("-v", "--verbose", count=True, help="Say each call; -vv with its parameters.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+def check(**options: Any) -> ExitCode:
+    """Decide whether images may be deployed, and exit 0 only if every one of them may.
+
+    \b
+    IMAGE is registry/namespace/repository[:tag]@sha256:DIGEST, such as
+      ci-gate check registry.example.com/shop/api:1.4.2@sha256:… --report-dir reports
+    """  # noqa: D301 - \b is click's
+    return run_check(_untangled(CheckOptions(**options)))
+
+
+def _untangled(options: CheckOptions) -> CheckOptions:
+    """``--emulate IMAGE`` means the demo world: a world file is known by its suffix."""
+    if not options.emulate or Path(options.emulate).suffix.lower() in _WORLD_SUFFIXES:
+        return options
+    return replace(options, emulate="", images=(options.emulate, *options.images))
+
+
+def run_check(options: CheckOptions) -> ExitCode:
+    """Run the gate, write every report, print the summary; return the exit code.
+
+    :raises UsageError: for options that make no sense before a report could be promised.
+    """
+    targets = _targets(options)
+    run = _Run(options)
+    with suppress(ReportError):  # the run goes on: the reports that can be written are, and at the end it is said which could not
+        _publish(targets, run.unfinished())
+    result = run.result()
+    with deferred_signals() as arrived:
+        result = _finish(targets, result)
+        if arrived:
+            result = _finish(targets, replace(result, causes=(*result.causes, *arrived[0].causes)))
+    _print_summary(options, result)
+    return result.exit_code
+
+
+def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
+    """Write the reports; where one cannot be written, the others say so too."""
+    try:
+        outputs = _publish(targets, result)
+    except ReportError as error:
+        result = replace(result, causes=(*result.causes, *error.causes))
+        outputs = ()
+        try:
+            _publish(targets, result)
+        except ReportError:
+            say("some reports could not be written, the others say so")
+    for text in outputs:
+        click.echo(text, nl=False)
+    return result
+
+
+def _publish(targets: Sequence[Target], result: RunResult) -> tuple[str, ...]:
+    """Write reports to their paths; return those for stdout."""
+    from ci_gate.report import write_reports
+
+    return write_reports(targets, result)
+
+
+def _print_summary(options: CheckOptions, result: RunResult) -> None:
+    if options.quiet and result.exit_code is ExitCode.PASSED:
+        return
+    from ci_gate.report.terminal import render_terminal
+
+    click.echo(render_terminal(result, color=use_color()), err=True, nl=False)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: what is known of it so far can be told at any moment."""
+
+    options: CheckOptions
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    asked: tuple[Asked, ...] = ()
+    done: list[ImageResult] = field(default_factory=list)
+    source: SourceInfo = field(default_factory=lambda: SourceInfo("live"))
+    request_ids: list[str] = field(default_factory=list)
+    summary: PolicySummary | None = None
+    mode: str = "enforce"
+    deadline: Deadline = field(default_factory=lambda: Deadline(DEFAULT_TIMEOUT_S))
+
+    def unfinished(self) -> RunResult:
+        """Return the result of a run that was killed: every image undecided."""
+        cause = Cause(ExitCode.TERMINATED, "the run did not finish", "Look at the log of the job for what ended it, then run again.")
+        kind = "live" if self.options.emulate is None else "emulated"
+        return replace(self._told((cause,)), source=SourceInfo(kind))
+
+    def result(self) -> RunResult:
+        """Run to the end, whatever that is."""
+        try:
+            self._decide()
+        except GateError as error:
+            return self._told(error.causes)
+        except RunSignal as signal:
+            self.deadline.cancel()
+            return self._told(signal.error.causes)
+        except Exception as error:  # noqa: BLE001 - a bug is reported in every report, too
+            from ci_gate.cli.main import bug
+
+            return self._told((bug(error),))
+        return self._told(())
+
+    def _decide(self) -> None:
+        options = self.options
+        self.deadline = Deadline(options.timeout_s)
+        self.asked = _asked(options)
+        with self.deadline.stage("policy"):
+            policy = _policy(options)
+        self.summary = policy.summary
+        self.mode = _mode(options, policy)
+        with ExitStack() as stack:
+            with self.deadline.stage("connect"):
+                source = _source(options, stack, self._observe)
+            self.source = source.info
+            from ci_gate.gate import decide_image
+
+            today = datetime.now(UTC).date()
+            for asked in self.asked:
+                self.done.append(decide_image(source, asked, policy.policy, self.mode, self.deadline, today))
+
+    def _observe(self, record: CallRecord) -> None:
+        if record.request_id:
+            self.request_ids.append(record.request_id)
+        if self.options.verbose:
+            say(describe_call(record, parameters=self.options.verbose > 1))
+        elif record.outcome != "ok" and not self.options.quiet:
+            say(describe_call(record, parameters=False))
+
+    def _told(self, causes: tuple[Cause, ...]) -> RunResult:
+        """Return what is known: the images that are done, and the others undecided for these causes."""
+        from ci_gate.gate import Asked, undecided
+        from ci_gate.verdict import PolicySummary, RunResult
+
+        summary = self.summary or PolicySummary(self.options.policy or "not loaded", "enforce", "", "")
+        rest = self.asked[len(self.done) :] or (() if self.done else tuple(Asked(text, None) for text in self.options.images))
+        pending = tuple(undecided(asked, self.mode, causes[0]) for asked in rest) if causes else ()
+        return RunResult(
+            tool_version=__version__,
+            source=self.source,
+            policy=replace(summary, mode=self.mode),
+            images=(*self.done, *pending),
+            causes=causes,
+            started=self.started,
+            seconds=self.deadline.stages,
+            request_ids=tuple(sorted(self.request_ids)),
+        )
+
+
+def _targets(options: CheckOptions) -> tuple[Target, ...]:
+    from ci_gate.report import FORMATS, Target
+
+    wanted = [Target(name, path) for name, path in options.outputs]
+    if options.report_dir is not None:
+        wanted += [Target(name, str(options.report_dir / form.file_name)) for name, form in FORMATS.items()]
+    paths = [target.path if target.path == "-" else os.path.realpath(target.path) for target in wanted]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
+    return tuple(wanted)
+
+
+def _asked(options: CheckOptions) -> tuple[Asked, ...]:
+    from ci_gate.gate import Asked
+
+    if options.quiet and options.verbose:
+        raise UsageError("-q and -v contradict each other", advice="Give one of them.")
+    if options.emulate is not None and options.endpoint is not None:
+        raise UsageError("--emulate and --endpoint contradict each other", advice="Give one of them, and unset CI_GATE_ENDPOINT.")
+    if not options.images and options.image_uuid is None:
+        raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
+    if len(options.images) > 1 and (options.image_uuid is not None or options.metadata_file is not None):
+        raise UsageError("--image-uuid and --metadata-file are about one image", advice="Check the images one by one.")
+    if len(set(options.images)) != len(options.images):
+        raise UsageError("an image is named twice", advice="Name each image once.")
+    references = [ImageReference.parse(text) for text in options.images]
+    if options.metadata_file is not None:
+        if not references:
+            raise UsageError("--metadata-file needs an IMAGE", advice="Name the image whose digest the file holds.")
+        references = [_with_digest(references[0], options.metadata_file)]
+    if not references:
+        return (Asked(f"uuid {options.image_uuid}", None, options.image_uuid),)
+    return tuple(Asked(text, reference, options.image_uuid) for text, reference in zip(options.images, references, strict=True))
+
+
+def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
+    """Take the digest from a metadata file of buildx (field ``containerimage.digest``)."""
+    advice = "Pass the file that `docker buildx build --push --metadata-file FILE` wrote."
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        raise UsageError(f"--metadata-file {str(path)!r} cannot be read: {why}", advice=advice) from None
+    digest = document.get("containerimage.digest") if isinstance(document, dict) else None
+    if not isinstance(digest, str):
+        raise UsageError(f"--metadata-file {str(path)!r} has no containerimage.digest", advice=advice)
+    pinned = ImageReference.parse(f"{reference.canonical}@{digest}")
+    if reference.digest is not None and reference.digest != normalise_digest(digest):
+        raise UsageError(f"{reference} and --metadata-file name different digests", advice="Give one of them.")
+    return replace(reference, digest=pinned.digest)
+
+
+def _policy(options: CheckOptions) -> LoadedPolicy:
+    from ci_gate.policy.load import find_policy, load_policy
+
+    if options.policy is not None:
+        return load_policy(options.policy)
+    return load_policy(find_policy(Path.cwd()) or "default")
+
+
+def _mode(options: CheckOptions, policy: LoadedPolicy) -> str:
+    if options.mode == "warn" and policy.policy.mode != "warn" and not policy.policy.allow_warn_override:
+        raise UsageError(
+            "--mode warn is not allowed by the policy", advice="Set allow_warn_override: true in the policy, or leave the option out."
+        )
+    return options.mode or policy.policy.mode
+
+
+def _source(options: CheckOptions, stack: ExitStack, observe: Callable[[CallRecord], None]) -> SecurityCenter:
+    """Connect to the service, or start the embedded endpoint for as long as ``stack`` is open."""
+    from ci_gate.security_center.endpoint import parse_endpoint
+    from ci_gate.security_center.findings import ScanRange
+    from ci_gate.security_center.source import SecurityCenter
+    from ci_gate.security_center.transport import AccessKey, connect
+
+    endpoint, access_key, region = None, None, options.region
+    if options.emulate is not None:
+        from ci_gate.cli.emulate import read_world
+        from ci_gate.emulator.app import serve
+
+        served = stack.enter_context(serve(read_world(Path(options.emulate) if options.emulate else None)))
+        endpoint = parse_endpoint(served.address, allow_any=False)
+        access_key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
+        region = served.region
+    elif options.endpoint is not None:
+        endpoint = parse_endpoint(options.endpoint, allow_any=options.allow_endpoint)
+    transport, url = connect(endpoint, region, access_key, observe)
+    kind = "live" if options.emulate is None else "emulated"
+    scan_range = ScanRange(options.include_containers, options.lang)
+    return SecurityCenter(transport, SourceInfo(kind, url, region), scan_range, lambda line: None if options.quiet else say(line))

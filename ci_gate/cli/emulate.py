@@ -1,0 +1,59 @@
+"""``ci-gate emulate``: run the embedded endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ci_gate.cli.signals import RunSignal
+from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
+
+if TYPE_CHECKING:
+    from ci_gate.emulator.app import Endpoint
+    from ci_gate.emulator.world import World
+
+
+def read_world(path: Path | None) -> World:
+    """Load a world file, or the demo world.
+
+    :raises InvalidDocumentError: with every problem of the file and its place.
+    """
+    from ci_gate.emulator.world import WorldError, load_world
+
+    try:
+        return load_world(path)
+    except WorldError as error:
+        advice = "Correct the world file; its fields are described in docs/world-files.md."
+        raise InvalidDocumentError.of(
+            Cause(ExitCode.POLICY_INVALID, problem.message, advice, where=f"{path}:{problem.line}:{problem.column}")
+            for problem in error.problems
+        ) from None
+
+
+@click.command()
+@click.argument("world", required=False, type=click.Path(path_type=Path))
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; 0 takes a free one.  [default: 0]")
+def emulate(world: Path | None, port: int) -> ExitCode:
+    """Run the embedded endpoint: Security Center as WORLD describes it, on loopback.
+
+    Without WORLD it serves the demo world. Prints the endpoint and its test credentials as shell assignments; stop it with Ctrl-C.
+    """
+    from ci_gate.emulator.app import serve_forever
+
+    def ready(endpoint: Endpoint) -> None:
+        click.echo(f"export CI_GATE_ENDPOINT={endpoint.address}")
+        click.echo(f"export ALIBABA_CLOUD_ACCESS_KEY_ID={endpoint.access_key_id}")
+        click.echo(f"export ALIBABA_CLOUD_ACCESS_KEY_SECRET={endpoint.access_key_secret}")
+        if endpoint.security_token:
+            click.echo(f"export ALIBABA_CLOUD_SECURITY_TOKEN={endpoint.security_token}")
+        click.echo("ci-gate: the embedded endpoint is EMULATED; nothing it answers is about a real image. Ctrl-C ends it.", err=True)
+
+    try:
+        serve_forever(read_world(world), port, ready)
+    except RunSignal:
+        return ExitCode.PASSED  # to be stopped is how it ends
+    except OSError as error:
+        raise UsageError(f"port {port} cannot be used: {error.strerror}", advice="Choose another --port, or leave it out.") from None
+    return ExitCode.PASSED

@@ -1,0 +1,95 @@
+"""The entry point: one :func:`main` maps every ending of a command to its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ci_gate import __version__
+from ci_gate.cli.check import check
+from ci_gate.cli.demo import demo
+from ci_gate.cli.emulate import emulate
+from ci_gate.cli.keys import keys
+from ci_gate.cli.output import say_causes
+from ci_gate.cli.signals import RunSignal, raising_signals
+from ci_gate.errors import Cause, ExitCode, GateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PROG = "ci-gate"
+_EPILOG = """\b
+Exit codes: 0 passed, 10 blocked, 20 incomplete evidence, 21 unauthorized, 22 unavailable, 23 untrusted answer,
+2 usage, 3 invalid policy, 30 report not written, 70 bug, 130/143 signals. Only 0 may deploy.
+
+\b
+Completion: eval "$(_CI_GATE_COMPLETE=bash_source ci-gate)"   (or zsh_source, fish_source)
+"""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name=_PROG, message="%(prog)s %(version)s")
+def cli() -> None:
+    """Block the deploy of container images that carry leaked keys and credential files.
+
+    Asks Alibaba Cloud Security Center for every sensitive file of an image, holds them against a policy, and says "passed" only if
+    it can show that every finding was read and that the policy holds.
+    """
+
+
+for command in (check, demo, emulate, keys):
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> ExitCode:
+    """Run a command and return its exit code. Prints errors; raises nothing."""
+    try:
+        with raising_signals():
+            answer = cli.main(args=list(arguments) if arguments is not None else None, prog_name=_PROG, standalone_mode=False)
+        return answer if isinstance(answer, ExitCode) else ExitCode.PASSED  # --help and --version return 0
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except click.exceptions.Exit as error:
+        return ExitCode.PASSED if error.exit_code == 0 else ExitCode.USAGE
+    except click.Abort:
+        return ExitCode.INTERRUPTED
+    except RunSignal as signal:
+        say_causes(signal.error.causes)
+        return signal.error.code
+    except GateError as error:
+        say_causes(error.causes)
+        return error.code
+    except BrokenPipeError:
+        # Whoever read our standard output has gone: what was asked for did not arrive.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.REPORT_FAILED
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        say_causes((bug(error),))
+        return ExitCode.INTERNAL
+
+
+def bug(error: BaseException) -> Cause:
+    """Describe an unexpected exception by its type and place. Its text is left out: it may quote an answer, and so a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "ci_gate" in frame.filename] or frames
+    place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    advice = f"This is a bug of ci-gate {__version__}. Report it with this line and what was run."
+    return Cause(ExitCode.INTERNAL, f"unexpected {type(error).__name__}{place}", advice)
+
+
+def run() -> None:
+    """End the process with the exit code of :func:`main`."""
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = ExitCode.REPORT_FAILED if code is ExitCode.PASSED else code
+    # Not `sys.exit`: a thread that hangs in the SDK would keep the interpreter waiting.
+    os._exit(code)

@@ -1,0 +1,40 @@
+"""What the service answers where it refuses a call: status, code, message."""
+
+from __future__ import annotations
+
+
+class RefusalError(Exception):
+    """The service refuses a call. The message names what is wrong and holds no secret."""
+
+    def __init__(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.headers = headers or {}
+
+
+def invalid_parameter(name: str, why: str) -> RefusalError:
+    """Refuse a parameter."""
+    return RefusalError(400, "InvalidParameter", f"The specified parameter {name} is not valid: {why}.")
+
+
+def missing_parameter(name: str) -> RefusalError:
+    """Refuse a call without a parameter."""
+    return RefusalError(400, f"Missing{name}", f"{name} is mandatory for this action.")
+
+
+def unknown_action() -> RefusalError:
+    """Refuse an action that there is not."""
+    return RefusalError(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
+
+
+def no_permission() -> RefusalError:
+    """Refuse a caller without the permission for the call."""
+    return RefusalError(403, "NoPermission", "caller has no permission")
+
+
+def throttled(retry_after_ms: int | None) -> RefusalError:
+    """Refuse a call too many; ``retry_after_ms`` says when to come again."""
+    headers = {} if retry_after_ms is None else {"x-acs-retry-after": str(retry_after_ms)}
+    return RefusalError(400, "Throttling.User", "Request was denied due to user flow control.", headers)

@@ -1,0 +1,230 @@
+"""The nouns of the gate: references, images, findings, evidence. Frozen, tuple-valued, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from ci_gate.errors import Cause, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ci_gate.deadline import Deadline
+
+
+class RiskLevel(StrEnum):
+    """The documented risk levels of a finding."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
+_HOST = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
+)
+_EXAMPLE = "registry.example.com/shop/api:1.4.2@sha256:<64 hex digits>"
+
+
+def normalise_digest(text: str) -> str:
+    """Return a digest as bare lower-case hex, without its ``sha256:``; the service writes it either way."""
+    return text.strip().lower().removeprefix("sha256:")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReference:
+    """What the user names: ``registry/namespace/repository[:tag][@sha256:…]``. ``digest`` is bare hex."""
+
+    registry: str
+    namespace: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> ImageReference:
+        """Parse a reference as the container world writes it.
+
+        :raises UsageError: if ``text`` is no reference with a registry host and a repository.
+        """
+        name, at, digest = text.partition("@")
+        host, slash, path = name.partition("/")
+        looks_like_host = "." in host or ":" in host or host == "localhost"
+        if not slash or not looks_like_host or not _HOST.fullmatch(host):
+            raise _no_reference(text, "it does not start with a registry host")
+        path, colon, tag = path.partition(":")
+        if colon and not _TAG.fullmatch(tag):
+            raise _no_reference(text, f"{tag!r} is no tag")
+        parts = path.split("/")
+        if not all(_PATH_PART.fullmatch(part) for part in parts):
+            raise _no_reference(text, f"{path!r} is no repository path (lower case letters, digits and separators)")
+        if at and not (digest.startswith("sha256:") and _HEX64.fullmatch(digest.removeprefix("sha256:"))):
+            raise _no_reference(text, "the part behind '@' is no digest (sha256: and 64 lower case hex digits)")
+        return cls(host.lower(), "/".join(parts[:-1]), parts[-1], tag if colon else None, normalise_digest(digest) if at else None)
+
+    @property
+    def canonical(self) -> str:
+        """``registry/namespace/repository``, what policies match against."""
+        return "/".join(part for part in (self.registry, self.namespace, self.repository) if part)
+
+    def pinned_to(self, digest: str | None) -> str:
+        """Return the reference to deploy: by digest where one is known."""
+        if digest:
+            return f"{self.canonical}@sha256:{digest}"
+        return str(self)
+
+    def __str__(self) -> str:
+        """Return the reference as the user would write it."""
+        return f"{self.canonical}{f':{self.tag}' if self.tag else ''}{f'@sha256:{self.digest}' if self.digest else ''}"
+
+
+def _no_reference(text: str, why: str) -> UsageError:
+    return UsageError(f"{text[:200]!r} is no image reference: {why}", advice=f"Write it like {_EXAMPLE}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What Security Center knows of an image. Times are milliseconds since the epoch, UTC; ``digest`` is bare hex."""
+
+    uuid: str
+    digest: str
+    registry_type: str = ""
+    region_id: str = ""
+    instance_id: str = ""
+    repo_id: str = ""
+    namespace: str = ""
+    repository: str = ""
+    tag: str = ""
+    scan_status: str = ""
+    scan_result: str = ""
+    scan_progress: int | None = None
+    last_scan_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sensitive file of one key in one layer: one row of ``DescribeImageSensitiveFileByKey``, less its excerpt of the secret.
+
+    ``risk_level`` is the service's word in lower case; it may be one that is not documented.
+    ``ordinal`` tells apart rows that are alike in all that identifies them: 1 for the first.
+    """
+
+    key: str
+    path: str
+    risk_level: str
+    md5: str = ""
+    layer_digest: str = ""
+    name: str = ""
+    advice: str = ""
+    description: str = ""
+    first_scan_ms: int | None = None
+    last_scan_ms: int | None = None
+    ordinal: int = 1
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over key, path and MD5 of the file (without MD5, the layer digest), as hex. Rows that are alike share it."""
+        parts = (self.key, self.path, f"md5:{self.md5.lower()}" if self.md5 else f"layer:{normalise_digest(self.layer_digest)}")
+        # JSON-like framing would need escapes for lone surrogates; lengths frame any text unambiguously.
+        framed = b"".join(b"%d:" % len(raw) + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
+        return hashlib.sha256(framed).hexdigest()
+
+
+class ProofState(StrEnum):
+    """What became of a proof."""
+
+    HELD = "held"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    NOT_ASKED = "not asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One proof that the findings are complete, with the figures it rests on.
+
+    ``cause`` is set where the proof failed and that decides the run; a failed or unknown proof without a cause is a warning.
+    """
+
+    name: str
+    state: ProofState
+    detail: str
+    figures: tuple[tuple[str, int | str], ...] = ()
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Every finding that was read of an image, the proofs of completeness, and what cut the reading short."""
+
+    findings: tuple[Finding, ...] = ()
+    proofs: tuple[Proof, ...] = ()
+    causes: tuple[Cause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRules:
+    """Which evidence a policy asks for (policy field ``evidence``), and the keys it must be able to see.
+
+    ``settle_s`` and ``max_scan_age_s`` are seconds.
+    """
+
+    require_digest: bool = True
+    rule_coverage: str = "auto"  # auto | error | warn | off
+    inferred: str = "error"  # error | warn
+    vendor_whitelist: str = "report"  # report | error
+    max_scan_age_s: float | None = None
+    settle_s: float = 15.0
+    denied_keys: frozenset[str] = field(default_factory=frozenset)
+    counts_all_keys: bool = True  # thresholds look at every key, not only at the denied ones
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """Where findings come from: ``live``, ``emulated`` or ``replay``."""
+
+    kind: str
+    endpoint: str = ""
+    region: str = ""
+
+    @property
+    def proof(self) -> Proof:
+        """The first proof of the evidence: what was asked."""
+        figures = (("kind", self.kind), ("endpoint", self.endpoint), ("region", self.region))
+        said = {"live": "asked Security Center", "emulated": "EMULATED: asked the embedded endpoint, not Security Center"}
+        return Proof("source", ProofState.HELD, f"{said.get(self.kind, self.kind)} at {self.endpoint}", figures)
+
+
+class FindingSource(Protocol):
+    """Who can tell which sensitive files are in an image. Every method raises a ``GateError``."""
+
+    info: SourceInfo
+
+    def find_image(
+        self, reference: ImageReference | None, uuid: str | None, rules: EvidenceRules, deadline: Deadline
+    ) -> tuple[Image, Proof]:
+        """Return the image that is meant and the proof of its identity."""
+
+    def await_scan(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> tuple[Image, Proof]:
+        """Return the image with its finished scan and the proof of it."""
+
+    def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
+        """Return every finding; what cut the reading short is a cause in the inventory, not an exception."""
+
+
+def number_alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Sort findings (key, path, fingerprint) and give those that share a fingerprint the ordinals 1, 2 and so on."""
+    seen: dict[str, int] = {}
+    numbered = []
+    for finding in sorted(findings, key=lambda f: (f.key, f.path, f.fingerprint, f.risk_level, f.layer_digest)):
+        fingerprint = finding.fingerprint
+        seen[fingerprint] = seen.get(fingerprint, 0) + 1
+        numbered.append(replace(finding, ordinal=seen[fingerprint]))
+    return tuple(numbered)

@@ -1,0 +1,240 @@
+"""Every sensitive file of an image, and the proofs that it is every one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ci_gate.errors import Cause, ExitCode, GateError, RefusedError
+from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, number_alike
+from ci_gate.security_center.contracts import to_int
+from ci_gate.security_center.paging import Listing, Request, Row, read_listings, total_of
+from ci_gate.security_center.pool import run_together
+
+if TYPE_CHECKING:
+    from ci_gate.deadline import Deadline
+    from ci_gate.security_center.transport import Transport
+
+KEYS = "DescribeImageSensitiveFileList"
+FILES = "DescribeImageSensitiveFileByKey"
+_SECOND_LOOK_S = 2.0
+_FRESH_SCAN_MS = 60_000
+_REREAD = "Try again in some minutes. If it stays, report it; evidence.inferred: warn in the policy accepts what cannot be explained."
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRange:
+    """Which assets to ask for (the image alone, or its containers too), and the language of names and advice."""
+
+    containers: bool = False
+    lang: str = "en"
+
+    @property
+    def parameters(self) -> tuple[tuple[str, object], ...]:
+        """The parameters that both calls share. ``Lang`` is always set: the service's default is Chinese."""
+        return (("ScanRange", ["image", "container"] if self.containers else ["image"]), ("Lang", self.lang))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """One reading of everything: the keys, the files of each, and what speaks against them."""
+
+    keys: Listing
+    files: tuple[Listing, ...]
+    added: tuple[Row, ...] = ()
+    second_route: str = "not asked"
+    second_total: int | None = None
+    disagreements: tuple[str, ...] = ()
+    failure: Cause | None = None
+
+    @property
+    def rows(self) -> list[Row]:
+        return [row for listing in self.files for row in listing.rows] + list(self.added)
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        listings = (self.keys, *self.files)
+        return tuple(dict.fromkeys(listing.cause for listing in listings if listing.cause is not None))
+
+
+def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan_range: ScanRange, deadline: Deadline) -> Inventory:
+    """Read every finding of an image. What cut the reading short is a cause of the inventory, which holds what was read."""
+    found = _read_pass(transport, image, scan_range, deadline)
+    if found.disagreements and not found.causes and deadline.sleep(_SECOND_LOOK_S):
+        # Something may have been written meanwhile: what still disagrees after a pause is not believed.
+        found = _read_pass(transport, image, scan_range, deadline)
+    proofs = [_complete(found), _consistent(found, rules)]
+    if found.failure is not None and found.failure not in found.causes:
+        return Inventory(_findings(found.rows), tuple(proofs), (*found.causes, found.failure))
+    return Inventory(_findings(found.rows), tuple(proofs), found.causes)
+
+
+def prove_settled(
+    transport: Transport,
+    image: Image,
+    inventory: Inventory,
+    rules: EvidenceRules,
+    scan_range: ScanRange,
+    server_ms: int | None,
+    deadline: Deadline,
+) -> tuple[Inventory, Proof]:
+    """Read an empty inventory of a fresh scan again after ``evidence.settle``: success can come before the findings.
+
+    :param server_ms: the server's time, milliseconds since the epoch; ``None`` where it sent none.
+    :return: the inventory to judge, and the proof.
+    """
+    if inventory.findings or inventory.causes:
+        return inventory, Proof("settled", ProofState.NOT_ASKED, "only a listing without findings is read again")
+    if server_ms is not None and image.last_scan_ms is not None and server_ms - image.last_scan_ms >= _FRESH_SCAN_MS:
+        age_s = (server_ms - image.last_scan_ms) // 1000
+        return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s ago", (("scan_age_s", age_s),))
+    if not deadline.sleep(rules.settle_s):
+        cause = Cause(
+            ExitCode.INCOMPLETE,
+            "the scan ended just now, and there was no time to look again",
+            "Give the run more time with --timeout.",
+            KEYS,
+        )
+        return inventory, Proof("settled", ProofState.FAILED, cause.what, cause=cause)
+    again = read_findings(transport, image, rules, scan_range, deadline)
+    figures = (("settle_s", int(rules.settle_s)), ("findings", len(again.findings)))
+    return again, Proof("settled", ProofState.HELD, f"read again after {rules.settle_s:.0f} s: {len(again.findings)} findings", figures)
+
+
+def _read_pass(transport: Transport, image: Image, scan_range: ScanRange, deadline: Deadline) -> _Pass:
+    common = (("ImageUuid", image.uuid), *scan_range.parameters)
+    keys_request = Request(KEYS, common)
+    before = read_listings(transport, [keys_request], deadline)[0]
+    listed = sorted({str(row.fields["SensitiveFileKey"]) for row in before.rows})
+    files = tuple(read_listings(transport, [Request(FILES, (*common, ("SensitiveFileKey", key))) for key in listed], deadline))
+    found = _Pass(before, files)
+    if found.causes:
+        return found
+    everything = Request(FILES, common)
+    after, total = run_together(
+        (partial(_listing_of, transport, keys_request, deadline), partial(_total_or_refusal, transport, everything, deadline))
+    )
+    assert isinstance(after, Listing)
+    assert isinstance(total, int | GateError)
+    return _hold_against(transport, found, after, everything, total, deadline)
+
+
+def _listing_of(transport: Transport, request: Request, deadline: Deadline) -> Listing:
+    return read_listings(transport, [request], deadline)[0]
+
+
+def _total_or_refusal(transport: Transport, request: Request, deadline: Deadline) -> int | GateError:
+    try:
+        return total_of(transport, request, deadline)
+    except GateError as error:
+        return error
+
+
+def _hold_against(
+    transport: Transport, found: _Pass, after: Listing, everything: Request, total: int | GateError, deadline: Deadline
+) -> _Pass:
+    """Hold what was read against the listing after it, and against the second route: the call without a key."""
+    against: list[str] = []
+    failure = after.cause
+    if after.cause is None and _summary(after) != _summary(found.keys):
+        against.append("the listing of keys changed while the files were read")
+    for row_listing in found.files:
+        key = dict(row_listing.request.parameters)["SensitiveFileKey"]
+        listed = [row.fields for row in found.keys.rows if row.fields["SensitiveFileKey"] == key]
+        if not row_listing.rows and any((to_int(fields.get("UnprocessedNum")) or 0) > 0 for fields in listed):
+            against.append(f"key {key} is listed with unprocessed files, and yields none")
+        if any(row.fields["SensitiveFileKey"] != key for row in row_listing.rows):
+            against.append(f"files of another key came back for key {key}")
+    keyed = [row for listing in found.files for row in listing.rows]
+    if isinstance(total, RefusedError):
+        return _Pass(found.keys, found.files, (), f"refused: {total.cause.what}", None, tuple(against), failure)
+    if isinstance(total, GateError):
+        return _Pass(found.keys, found.files, (), "failed", None, tuple(against), failure or total.cause)
+    added: tuple[Row, ...] = ()
+    if total < len(keyed):
+        against.append(f"the call without a key counts {total} files, the calls by key {len(keyed)}")
+    elif total > len(keyed):
+        whole = read_listings(transport, [everything], deadline)[0]
+        failure = failure or whole.cause
+        surplus = Counter(row.identity for row in whole.rows) - Counter(row.identity for row in keyed)
+        added = tuple(_pick(whole.rows, surplus))
+        if Counter(row.identity for row in keyed) - Counter(row.identity for row in whole.rows):
+            against.append("the call without a key lacks files that the calls by key hold")
+    return _Pass(found.keys, found.files, added, "asked", total, tuple(against), failure)
+
+
+def _pick(rows: tuple[Row, ...], wanted: Counter[bytes]) -> list[Row]:
+    left = Counter(wanted)
+    picked = []
+    for row in rows:
+        if left[row.identity] > 0:
+            left[row.identity] -= 1
+            picked.append(row)
+    return picked
+
+
+def _summary(keys: Listing) -> Counter[tuple[str, int | None, int | None]]:
+    return Counter(
+        (str(row.fields["SensitiveFileKey"]), to_int(row.fields.get("Count")), to_int(row.fields.get("UnprocessedNum")))
+        for row in keys.rows
+    )
+
+
+def _complete(found: _Pass) -> Proof:
+    listings = (found.keys, *found.files)
+    figures = (
+        ("keys_listed", len(found.keys.rows)),
+        ("keys_total", -1 if found.keys.total is None else found.keys.total),
+        ("files_read", sum(len(listing.rows) for listing in found.files)),
+        ("files_total", sum(listing.total or 0 for listing in found.files)),
+        ("pages", sum(listing.pages for listing in listings)),
+        ("read_again", sum(max(0, listing.readings - 1) for listing in listings)),
+    )
+    if found.causes:
+        read = sum(1 for listing in found.files if listing.complete)
+        what = (
+            f"{read} of {len(found.files)} listed keys were read to the end"
+            if found.keys.complete
+            else "the listing of keys was not read to the end"
+        )
+        return Proof("complete", ProofState.FAILED, what, figures, found.causes[0])
+    return Proof("complete", ProofState.HELD, "every page of every listed key was read, and the rows equal the totals", figures)
+
+
+def _consistent(found: _Pass, rules: EvidenceRules) -> Proof:
+    figures = (
+        ("second_route", found.second_route),
+        ("second_route_total", -1 if found.second_total is None else found.second_total),
+        ("second_route_added", len(found.added)),
+        ("disagreements", len(found.disagreements)),
+    )
+    if found.causes:
+        return Proof("consistent", ProofState.UNKNOWN, "not judged, since the findings are not complete", figures)
+    if found.failure is not None:
+        return Proof("consistent", ProofState.UNKNOWN, "the second look failed", figures, found.failure)
+    if found.disagreements:
+        what = "; ".join(found.disagreements)
+        cause = Cause(ExitCode.INCOMPLETE, f"the findings do not add up: {what}", _REREAD, KEYS) if rules.inferred == "error" else None
+        return Proof("consistent", ProofState.FAILED, what, figures, cause)
+    more = f"; {len(found.added)} findings came from the call without a key alone" if found.added else ""
+    return Proof("consistent", ProofState.HELD, f"a second listing and the call without a key agree ({found.second_route}){more}", figures)
+
+
+def _findings(rows: list[Row]) -> tuple[Finding, ...]:
+    return number_alike(
+        Finding(
+            key=row.fields["SensitiveFileKey"],
+            path=row.fields["FilePath"],
+            risk_level=row.fields["RiskLevel"].strip().lower(),
+            md5=row.fields.get("Md5") or "",
+            layer_digest=row.fields.get("LayerDigest") or "",
+            name=row.fields.get("SensitiveFileName") or "",
+            advice=row.fields.get("Advice") or "",
+            description=row.fields.get("Description") or "",
+            first_scan_ms=to_int(row.fields.get("FirstScanTime")),
+            last_scan_ms=to_int(row.fields.get("LastScanTime")),
+        )
+        for row in rows
+    )

@@ -1,0 +1,80 @@
+"""The commands beside check."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support import DIGEST, NAME, image
+
+
+def test_demo_shows_a_pass_and_a_block_and_exits_0(gate):
+    finished = gate.run("demo", HTTP_PROXY="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9")
+
+    assert finished.code == 0, finished.err
+    verdicts = {path.parent.name: json.loads(path.read_text())["verdict"] for path in gate.folder.glob("ci-gate-reports/*/result.json")}
+    assert {"1.4.3": "passed", "1.4.2": "blocked"} == verdicts
+    assert "EMULATED" in finished.err
+
+
+def test_keys_lists_every_key_once_a_group(gate):
+    document = json.loads(gate.run("keys", "--format", "json").out)
+
+    assert 112 == len({key["key"] for group in document for key in group["keys"]})
+    assert all(group["description"] for group in document)
+    assert "aws_access_key" in gate.run("keys", "--group", "cloud-credentials").out
+    assert 2 == gate.run("keys", "--group", "nonsense").code
+
+
+def test_an_output_to_stdout_is_all_of_stdout(gate):
+    finished = gate.run("check", f"{NAME}@sha256:{DIGEST}", f"--emulate={gate.world(image())}", "-o", "json=-")
+
+    assert "passed" == json.loads(finished.out)["verdict"]
+
+
+def test_the_digest_comes_from_a_metadata_file(gate):
+    (gate.folder / "meta.json").write_text(json.dumps({"containerimage.digest": f"sha256:{DIGEST}"}))
+
+    finished = gate.check(gate.world(image()), "--metadata-file", "meta.json", reference=NAME)
+
+    assert finished.code == 0, finished.err
+
+
+def test_a_tag_is_enough_where_the_policy_says_so_and_the_digest_to_deploy_is_told(gate):
+    policy = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {require_digest: false}\n")
+
+    finished = gate.check(gate.world(image()), "--policy", policy, reference=NAME)
+
+    assert finished.code == 0, finished.err
+    assert f"registry.example.com/shop/api@sha256:{DIGEST}" == finished.result["images"][0]["pinned"]
+
+
+@pytest.mark.parametrize(("uuid", "code"), [("0123456789abcdef0123456789abcdef", 0), ("unknown", 20)])
+def test_an_image_by_uuid(gate, uuid, code):
+    world = gate.world(image(uuid="0123456789abcdef0123456789abcdef"))
+
+    finished = gate.run("check", f"--emulate={world}", "--image-uuid", uuid, "--report-dir", "reports")
+
+    assert code == finished.code, finished.err
+
+
+def test_a_uuid_of_another_image_than_the_reference(gate):
+    world = gate.world(image(), image(reference="registry.example.com/shop/web:1", digest="66" * 32, uuid="web"))
+
+    assert 20 == gate.check(world, "--image-uuid", "web").code
+
+
+def test_several_images_the_worst_decides(gate):
+    bad = image({"key": "pem", "path": "/k", "risk_level": "high"}, reference="registry.example.com/shop/web:1", digest="66" * 32)
+    other = f"registry.example.com/shop/web:1@sha256:{'66' * 32}"
+
+    finished = gate.check(gate.world(image(), bad), other)
+
+    assert finished.code == 10, finished.err
+    assert ["passed", "blocked"] == [entry["status"] for entry in finished.result["images"]]
+
+
+def test_the_policy_of_the_working_directory_is_taken(gate):
+    (gate.folder / ".ci-gate.yml").write_text("version: 1\nname: of-the-folder\ndeny: {keys: [pem]}\n")
+
+    assert "of-the-folder" == gate.check(gate.world(image())).result["policy"]["name"]
