@@ -1,9 +1,9 @@
-# Few verbs: demo, test, lint, package, lock. Each sets up what it needs.
+# Few verbs: demo, test, lint, package, lock, schemas. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint package lock clean
+.PHONY: demo test lint package lock schemas clean
 
 ## the main job on the embedded endpoint, no account needed
 demo: $(VENV)/.runtime
@@ -31,17 +31,28 @@ lock: $(VENV)/.dev
 	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
 	  --no-emit-find-links --no-annotate --no-header --all-extras -o requirements-dev.txt pyproject.toml
 
+## remake the JSON Schemas that are generated from models
+schemas: $(VENV)/.dev
+	$(BIN)/python -c "from ci_gate.policy.schema import schema_text as t; print(t(), end='')" > policies/policy.schema.json
+	$(BIN)/python -c "from ci_gate.emulator.world import schema_text as t; print(t(), end='')" > ci_gate/emulator/world.schema.json
+
 clean:
 	rm -rf $(VENV) build dist ci-gate-reports
 
+# Packages come through the environment's proxy, or, where that is dead, without it.
+NO_PROXIES := env -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY -u http_proxy -u https_proxy -u all_proxy
+define install
+$(BIN)/pip install -q --disable-pip-version-check --retries 2 $(1) || $(NO_PROXIES) $(BIN)/pip install -q --disable-pip-version-check $(1)
+endef
+
 $(VENV)/.runtime: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	$(call install,--require-hashes -r requirements.txt)
+	$(call install,--no-deps -e .)
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(call install,--require-hashes -r requirements-dev.txt)
+	$(call install,--no-deps --no-build-isolation -e .)
 	touch $@ $(VENV)/.runtime

@@ -152,9 +152,10 @@ def run_check(options: CheckOptions) -> ExitCode:
     """
     targets = _targets(options)
     run = _Run(options)
-    with suppress(ReportError):  # the run goes on: the reports that can be written are, and at the end it is said which could not
+    # The run goes on where a report cannot be written: those that can be are, and at the end it is said which could not.
+    with deferred_signals() as early, suppress(ReportError):
         _publish(targets, run.unfinished())
-    result = run.result()
+    result = run.ended(early[0].causes) if early else run.result()
     with deferred_signals() as arrived:
         result = _finish(targets, result)
         if arrived:
@@ -212,22 +213,22 @@ class _Run:
         """Return the result of a run that was killed: every image undecided."""
         cause = Cause(ExitCode.TERMINATED, "the run did not finish", "Look at the log of the job for what ended it, then run again.")
         kind = "live" if self.options.emulate is None else "emulated"
-        return replace(self._told((cause,)), source=SourceInfo(kind))
+        return replace(self.ended((cause,)), source=SourceInfo(kind))
 
     def result(self) -> RunResult:
         """Run to the end, whatever that is."""
         try:
             self._decide()
         except GateError as error:
-            return self._told(error.causes)
+            return self.ended(error.causes)
         except RunSignal as signal:
             self.deadline.cancel()
-            return self._told(signal.error.causes)
+            return self.ended(signal.error.causes)
         except Exception as error:  # noqa: BLE001 - a bug is reported in every report, too
             from ci_gate.cli.main import bug
 
-            return self._told((bug(error),))
-        return self._told(())
+            return self.ended((bug(error),))
+        return self.ended(())
 
     def _decide(self) -> None:
         options = self.options
@@ -255,7 +256,7 @@ class _Run:
         elif record.outcome != "ok" and not self.options.quiet:
             say(describe_call(record, parameters=False))
 
-    def _told(self, causes: tuple[Cause, ...]) -> RunResult:
+    def ended(self, causes: tuple[Cause, ...]) -> RunResult:
         """Return what is known: the images that are done, and the others undecided for these causes."""
         from ci_gate.gate import Asked, undecided
         from ci_gate.verdict import PolicySummary, RunResult

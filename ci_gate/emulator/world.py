@@ -320,6 +320,11 @@ def _own_faults(error: ValidationError) -> list[ErrorDetails]:
     return [fault for fault in faults if fault["type"] != "too_short" or fault["loc"] not in inner]
 
 
+def schema_text() -> str:
+    """Return the JSON Schema as it is committed in ``world.schema.json``."""
+    return json.dumps(world_schema(), indent=2) + "\n"
+
+
 def _sentence(fault: ErrorDetails) -> str:
     """Say what pydantic found, with the name of the field, and without the value: it may be a canary."""
     name = next((part for part in reversed(fault["loc"]) if isinstance(part, str)), "the file")

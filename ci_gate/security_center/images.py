@@ -134,8 +134,14 @@ def _matches(row: JsonObject, reference: ImageReference) -> bool:
             return False
     elif row.get("Tag") != (reference.tag or "latest"):
         return False
-    hosts = _hosts(row.get("Endpoints"))
-    return not hosts or reference.registry in hosts
+    hosts = {_public(host) for host in _hosts(row.get("Endpoints"))}
+    return not hosts or _public(reference.registry) in hosts
+
+
+def _public(host: str) -> str:
+    """Return the public name of a registry host: one registry is reached by several, such as ``registry-vpc.…`` inside a network."""
+    first, dot, rest = host.partition(".")
+    return f"{first.removesuffix('-vpc').removesuffix('-internal')}{dot}{rest}"
 
 
 def _hosts(endpoints: object) -> set[str]:

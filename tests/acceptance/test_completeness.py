@@ -129,8 +129,9 @@ def test_a_scan_that_does_not_end_is_named(gate):
     assert "A_NEW_WORD" in finished.err
 
 
-def test_throttling_is_waited_out(gate):
-    world = gate.world(_many(300), quirks={"rate_limit": {"per_second": 40}})
+@pytest.mark.parametrize("says_when", [True, False])
+def test_throttling_is_waited_out(gate, says_when):
+    world = gate.world(_many(300), quirks={"rate_limit": {"per_second": 40, "retry_after": says_when}})
 
     finished = gate.check(world, "--policy", gate.policy(LENIENT))
 

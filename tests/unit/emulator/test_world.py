@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 from pathlib import Path
 
 import jsonschema
@@ -10,7 +11,7 @@ import pytest
 
 from ci_gate.emulator.fields import moment_ms
 from ci_gate.emulator.findings import rows_of
-from ci_gate.emulator.world import WorldError, load_world, parse_world, world_schema
+from ci_gate.emulator.world import WorldError, load_world, parse_world, schema_text, world_schema
 from ci_gate.emulator.yaml_reader import read_yaml
 
 ROOT = Path(__file__).parents[3]
@@ -126,3 +127,9 @@ def test_paths_may_hold_any_character():
 )
 def test_moments(text, expected):
     assert expected == moment_ms(text, 1000)
+
+
+def test_the_committed_schema_is_the_current_one():
+    committed = resources.files("ci_gate.emulator").joinpath("world.schema.json").read_text("utf-8")
+
+    assert committed == schema_text(), "remake it with `make schemas`"
