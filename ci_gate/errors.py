@@ -6,9 +6,13 @@ A failure that has become part of a result is a :class:`Cause`, the same facts a
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+from ci_gate import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,3 +178,12 @@ def error_for(cause: Cause) -> GateError:
     error = kind(cause.what, advice=cause.advice)
     error.causes = (cause,)
     return error
+
+
+def bug(error: BaseException) -> Cause:
+    """Describe an unexpected exception by its type and place. Its text is left out: it may quote an answer, and so a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "ci_gate" in frame.filename] or frames
+    place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+    advice = f"This is a bug of ci-gate {__version__}. Report it with this line and what was run."
+    return Cause(ExitCode.INTERNAL, f"unexpected {type(error).__name__}{place}", advice)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ci_gate.cli.check import CheckOptions, run_check
+from ci_gate.cli.run import CheckOptions, run_check
 from ci_gate.errors import ExitCode, InternalError, ReportError
 from ci_gate.model import normalise_digest
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +15,7 @@ from ci_gate.cli.emulate import emulate
 from ci_gate.cli.keys import keys
 from ci_gate.cli.output import say_causes
 from ci_gate.cli.signals import RunSignal, raising_signals
-from ci_gate.errors import Cause, ExitCode, GateError
+from ci_gate.errors import ExitCode, GateError, bug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,15 +70,6 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     except Exception as error:  # noqa: BLE001 - the last line of defence
         say_causes((bug(error),))
         return ExitCode.INTERNAL
-
-
-def bug(error: BaseException) -> Cause:
-    """Describe an unexpected exception by its type and place. Its text is left out: it may quote an answer, and so a secret."""
-    frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "ci_gate" in frame.filename] or frames
-    place = f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
-    advice = f"This is a bug of ci-gate {__version__}. Report it with this line and what was run."
-    return Cause(ExitCode.INTERNAL, f"unexpected {type(error).__name__}{place}", advice)
 
 
 def run() -> None:

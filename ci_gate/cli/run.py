@@ -1,0 +1,277 @@
+"""One run of the gate from typed options to the exit code: what is known so far can be told at any moment."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ci_gate import __version__
+from ci_gate.cli.output import describe_call, say, use_color
+from ci_gate.cli.signals import RunSignal, deferred_signals
+from ci_gate.deadline import Deadline
+from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UsageError, bug
+from ci_gate.model import ImageReference, SourceInfo, normalise_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ci_gate.gate import Asked
+    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.report import Target
+    from ci_gate.security_center.source import SecurityCenter
+    from ci_gate.security_center.transport import CallRecord
+    from ci_gate.verdict import ImageResult, PolicySummary, RunResult
+
+DEFAULT_REGION = "cn-shanghai"
+DEFAULT_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """The command line of ``check``. ``emulate`` is ``None`` for the real service, ``""`` for the demo world, else a world file."""
+
+    images: tuple[str, ...] = ()
+    policy: str | None = None
+    outputs: tuple[tuple[str, str], ...] = ()
+    report_dir: Path | None = None
+    metadata_file: Path | None = None
+    image_uuid: str | None = None
+    region: str = DEFAULT_REGION
+    endpoint: str | None = None
+    allow_endpoint: bool = False
+    include_containers: bool = False
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    mode: str | None = None
+    lang: str = "en"
+    emulate: str | None = None
+    verbose: int = 0
+    quiet: bool = False
+
+
+def run_check(options: CheckOptions) -> ExitCode:
+    """Run the gate, write every report, print the summary; return the exit code.
+
+    :raises UsageError: for options that make no sense before a report could be promised.
+    """
+    targets = _targets(options)
+    run = _Run(options)
+    # The run goes on where a report cannot be written: those that can be are, and at the end it is said which could not.
+    with deferred_signals() as early, suppress(ReportError):
+        _publish(targets, run.unfinished())
+    result = run.ended(early[0].causes) if early else run.result()
+    with deferred_signals() as arrived:
+        result = _finish(targets, result)
+        if arrived:
+            result = _finish(targets, replace(result, causes=(*result.causes, *arrived[0].causes)))
+    _print_summary(options, result)
+    return result.exit_code
+
+
+def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
+    """Write the reports; where one cannot be written, the others say so too."""
+    try:
+        outputs = _publish(targets, result)
+    except ReportError as error:
+        result = replace(result, causes=(*result.causes, *error.causes))
+        outputs = ()
+        try:
+            _publish(targets, result)
+        except ReportError:
+            say("some reports could not be written, the others say so")
+    for text in outputs:
+        click.echo(text, nl=False)
+    return result
+
+
+def _publish(targets: Sequence[Target], result: RunResult) -> tuple[str, ...]:
+    """Write reports to their paths; return those for stdout."""
+    from ci_gate.report import write_reports
+
+    return write_reports(targets, result)
+
+
+def _print_summary(options: CheckOptions, result: RunResult) -> None:
+    if options.quiet and result.exit_code is ExitCode.PASSED:
+        return
+    from ci_gate.report.terminal import render_terminal
+
+    click.echo(render_terminal(result, color=use_color()), err=True, nl=False)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: what is known of it so far can be told at any moment."""
+
+    options: CheckOptions
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    asked: tuple[Asked, ...] = ()
+    done: list[ImageResult] = field(default_factory=list)
+    source: SourceInfo = field(default_factory=lambda: SourceInfo("live"))
+    request_ids: list[str] = field(default_factory=list)
+    summary: PolicySummary | None = None
+    mode: str = "enforce"
+    deadline: Deadline = field(default_factory=lambda: Deadline(DEFAULT_TIMEOUT_S))
+
+    def unfinished(self) -> RunResult:
+        """Return the result of a run that was killed: every image undecided."""
+        cause = Cause(ExitCode.TERMINATED, "the run did not finish", "Look at the log of the job for what ended it, then run again.")
+        kind = "live" if self.options.emulate is None else "emulated"
+        return replace(self.ended((cause,)), source=SourceInfo(kind))
+
+    def result(self) -> RunResult:
+        """Run to the end, whatever that is."""
+        try:
+            self._decide()
+        except GateError as error:
+            return self.ended(error.causes)
+        except RunSignal as signal:
+            self.deadline.cancel()
+            return self.ended(signal.error.causes)
+        except Exception as error:  # noqa: BLE001 - a bug is reported in every report, too
+            return self.ended((bug(error),))
+        return self.ended(())
+
+    def _decide(self) -> None:
+        options = self.options
+        self.deadline = Deadline(options.timeout_s)
+        self.asked = _asked(options)
+        with self.deadline.stage("policy"):
+            policy = _policy(options)
+        self.summary = policy.summary
+        self.mode = _mode(options, policy)
+        with ExitStack() as stack:
+            with self.deadline.stage("connect"):
+                source = _source(options, stack, self._observe)
+            self.source = source.info
+            from ci_gate.gate import decide_image
+
+            today = datetime.now(UTC).date()
+            for asked in self.asked:
+                self.done.append(decide_image(source, asked, policy.policy, self.mode, self.deadline, today))
+
+    def _observe(self, record: CallRecord) -> None:
+        if record.request_id:
+            self.request_ids.append(record.request_id)
+        if self.options.verbose:
+            say(describe_call(record, parameters=self.options.verbose > 1))
+        elif record.outcome != "ok" and not self.options.quiet:
+            say(describe_call(record, parameters=False))
+
+    def ended(self, causes: tuple[Cause, ...]) -> RunResult:
+        """Return what is known: the images that are done, and the others undecided for these causes."""
+        from ci_gate.gate import Asked, undecided
+        from ci_gate.verdict import PolicySummary, RunResult
+
+        summary = self.summary or PolicySummary(self.options.policy or "not loaded", "enforce", "", "")
+        rest = self.asked[len(self.done) :] or (() if self.done else tuple(Asked(text, None) for text in self.options.images))
+        pending = tuple(undecided(asked, self.mode, causes[0]) for asked in rest) if causes else ()
+        return RunResult(
+            tool_version=__version__,
+            source=self.source,
+            policy=replace(summary, mode=self.mode),
+            images=(*self.done, *pending),
+            causes=causes,
+            started=self.started,
+            seconds=self.deadline.stages,
+            request_ids=tuple(sorted(self.request_ids)),
+        )
+
+
+def _targets(options: CheckOptions) -> tuple[Target, ...]:
+    from ci_gate.report import FORMATS, Target
+
+    wanted = [Target(name, path) for name, path in options.outputs]
+    if options.report_dir is not None:
+        wanted += [Target(name, str(options.report_dir / form.file_name)) for name, form in FORMATS.items()]
+    paths = [target.path if target.path == "-" else os.path.realpath(target.path) for target in wanted]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
+    return tuple(wanted)
+
+
+def _asked(options: CheckOptions) -> tuple[Asked, ...]:
+    from ci_gate.gate import Asked
+
+    if options.quiet and options.verbose:
+        raise UsageError("-q and -v contradict each other", advice="Give one of them.")
+    if options.emulate is not None and options.endpoint is not None:
+        raise UsageError("--emulate and --endpoint contradict each other", advice="Give one of them, and unset CI_GATE_ENDPOINT.")
+    if not options.images and options.image_uuid is None:
+        raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
+    if len(options.images) > 1 and (options.image_uuid is not None or options.metadata_file is not None):
+        raise UsageError("--image-uuid and --metadata-file are about one image", advice="Check the images one by one.")
+    if len(set(options.images)) != len(options.images):
+        raise UsageError("an image is named twice", advice="Name each image once.")
+    references = [ImageReference.parse(text) for text in options.images]
+    if options.metadata_file is not None:
+        if not references:
+            raise UsageError("--metadata-file needs an IMAGE", advice="Name the image whose digest the file holds.")
+        references = [_with_digest(references[0], options.metadata_file)]
+    if not references:
+        return (Asked(f"uuid {options.image_uuid}", None, options.image_uuid),)
+    return tuple(Asked(text, reference, options.image_uuid) for text, reference in zip(options.images, references, strict=True))
+
+
+def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
+    """Take the digest from a metadata file of buildx (field ``containerimage.digest``)."""
+    advice = "Pass the file that `docker buildx build --push --metadata-file FILE` wrote."
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
+        raise UsageError(f"--metadata-file {str(path)!r} cannot be read: {why}", advice=advice) from None
+    digest = document.get("containerimage.digest") if isinstance(document, dict) else None
+    if not isinstance(digest, str):
+        raise UsageError(f"--metadata-file {str(path)!r} has no containerimage.digest", advice=advice)
+    pinned = ImageReference.parse(f"{reference.canonical}@{digest}")
+    if reference.digest is not None and reference.digest != normalise_digest(digest):
+        raise UsageError(f"{reference} and --metadata-file name different digests", advice="Give one of them.")
+    return replace(reference, digest=pinned.digest)
+
+
+def _policy(options: CheckOptions) -> LoadedPolicy:
+    from ci_gate.policy.load import find_policy, load_policy
+
+    if options.policy is not None:
+        return load_policy(options.policy)
+    return load_policy(find_policy(Path.cwd()) or "default")
+
+
+def _mode(options: CheckOptions, policy: LoadedPolicy) -> str:
+    if options.mode == "warn" and policy.policy.mode != "warn" and not policy.policy.allow_warn_override:
+        raise UsageError(
+            "--mode warn is not allowed by the policy", advice="Set allow_warn_override: true in the policy, or leave the option out."
+        )
+    return options.mode or policy.policy.mode
+
+
+def _source(options: CheckOptions, stack: ExitStack, observe: Callable[[CallRecord], None]) -> SecurityCenter:
+    """Connect to the service, or start the embedded endpoint for as long as ``stack`` is open."""
+    from ci_gate.security_center.endpoint import parse_endpoint
+    from ci_gate.security_center.findings import ScanRange
+    from ci_gate.security_center.source import SecurityCenter
+    from ci_gate.security_center.transport import AccessKey, connect
+
+    endpoint, access_key, region = None, None, options.region
+    if options.emulate is not None:
+        from ci_gate.cli.emulate import read_world
+        from ci_gate.emulator.app import serve
+
+        served = stack.enter_context(serve(read_world(Path(options.emulate) if options.emulate else None)))
+        endpoint = parse_endpoint(served.address, allow_any=False)
+        access_key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
+        region = served.region
+    elif options.endpoint is not None:
+        endpoint = parse_endpoint(options.endpoint, allow_any=options.allow_endpoint)
+    transport, url = connect(endpoint, region, access_key, observe)
+    kind = "live" if options.emulate is None else "emulated"
+    scan_range = ScanRange(options.include_containers, options.lang)
+    return SecurityCenter(transport, SourceInfo(kind, url, region), scan_range, lambda line: None if options.quiet else say(line))
