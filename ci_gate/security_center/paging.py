@@ -195,6 +195,10 @@ def _judge(request: Request, readings: list[_Reading]) -> Listing | None:
         return _listing(request, readings, _everything(readings), last.failure)
     if last.problem is not None:
         return None
+    # A total can lie so that it fits one page size: what an earlier reading saw must still be there.
+    seen = {row.identity for earlier in readings[:-1] for row in earlier.rows}
+    if seen - {row.identity for row in last.rows}:
+        return None
     # Once rows have repeated across pages, a single reading is not believed, however good it looks.
     others = [earlier for earlier in readings[:-1] if earlier.problem is None]
     agreed = any(earlier.size != last.size and earlier.multiset == last.multiset for earlier in others)
@@ -205,7 +209,7 @@ def _judge(request: Request, readings: list[_Reading]) -> Listing | None:
 
 def _given_up(request: Request, readings: list[_Reading]) -> Listing:
     problem = next((reading.problem for reading in reversed(readings) if reading.problem), None)
-    what = problem or "rows repeat across pages, and no two readings with different page sizes agree"
+    what = problem or "no two readings with different page sizes hold the same rows"
     if not readings:
         what = "the time was up before the listing could be read"
     cause = Cause(
