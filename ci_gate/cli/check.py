@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-@click.command()
+@click.command(short_help="Decide whether images may be deployed: the main job.")
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @click.option(
     "-p",
     "--policy",
     metavar="FILE|NAME",
     envvar="CI_GATE_POLICY",
+    show_envvar=True,
     help="Policy file, or a built-in: default, strict, audit.  [default: .ci-gate.yml or ci-gate.yml here, else the built-in default]",
 )
 @click.option(
@@ -38,23 +39,28 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
     "--report-dir",
     type=click.Path(file_okay=False, path_type=Path),
     envvar="CI_GATE_REPORT_DIR",
+    show_envvar=True,
     help="Write junit.xml, summary.md and result.json there.",
 )
 @click.option(
     "--metadata-file",
     type=click.Path(path_type=Path),
     envvar="CI_GATE_METADATA_FILE",
+    show_envvar=True,
     help="Take the digest from the file that `docker buildx build --metadata-file` wrote.",
 )
 @click.option("--image-uuid", metavar="UUID", help="Resolve by Security Center's uuid; with IMAGE both must agree.")
 @click.option(
     "--region",
     envvar=["CI_GATE_REGION", "ALIBABA_CLOUD_REGION_ID"],
+    show_envvar=True,
     default=DEFAULT_REGION,
     show_default=True,
     help="Region of Security Center (not of the registry): cn-shanghai for China, ap-southeast-1 elsewhere.",
 )
-@click.option("--endpoint", envvar="CI_GATE_ENDPOINT", metavar="HOST[:PORT]", help="Endpoint of the vendor, or one on loopback.")
+@click.option(
+    "--endpoint", envvar="CI_GATE_ENDPOINT", show_envvar=True, metavar="HOST[:PORT]", help="Endpoint of the vendor, or one on loopback."
+)
 @click.option("--allow-endpoint", is_flag=True, help="Accept an --endpoint that is neither; signed requests go there.")
 @click.option("--include-containers", is_flag=True, help="Ask for findings of the image's containers too.")
 @click.option(
@@ -62,6 +68,7 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
     "timeout_s",
     type=Duration(),
     envvar="CI_GATE_TIMEOUT",
+    show_envvar=True,
     default="10m",
     show_default=True,
     help="One deadline over everything.",
@@ -75,6 +82,7 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
     "--lang",
     type=click.Choice(["en", "zh"]),
     envvar="CI_GATE_LANG",
+    show_envvar=True,
     default="en",
     show_default=True,
     help="Language of the service's names and advice.",

@@ -14,7 +14,7 @@ CLEAN = "registry.example.com/shop/api:1.4.3"
 DIRTY = "registry.example.com/shop/api:1.4.2"
 
 
-@click.command()
+@click.command(short_help="Show the main job, no account needed.")
 @click.option(
     "--report-dir",
     type=click.Path(file_okay=False, path_type=Path),

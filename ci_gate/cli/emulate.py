@@ -32,7 +32,7 @@ def read_world(path: Path | None) -> World:
         ) from None
 
 
-@click.command()
+@click.command(short_help="Run the embedded endpoint.")
 @click.argument("world", required=False, type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on loopback; 0 takes a free one.  [default: 0]")
 def emulate(world: Path | None, port: int) -> ExitCode:

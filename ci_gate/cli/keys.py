@@ -10,7 +10,7 @@ from ci_gate.catalog import load_catalog
 from ci_gate.errors import ExitCode, UsageError
 
 
-@click.command()
+@click.command(short_help="List the sensitive-file keys, by group.")
 @click.option("--group", metavar="GROUP", help="Only the keys of one group.")
 @click.option("--format", "form", type=click.Choice(["table", "json"]), default="table", show_default=True, help="How to print them.")
 def keys(group: str | None, form: str) -> ExitCode:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import Cause, ExitCode, ReportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ci_gate.verdict import RunResult
 
 STDOUT = "-"
 _ANOTHER_PATH = "Give a path in a folder that can be written."
+_A_BUG = "Report this as a bug. What stands at the path does not say that the run passed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +52,78 @@ class Target:
     path: str
 
 
-def write_reports(targets: Sequence[Target], run: RunResult) -> tuple[str, ...]:
+class ReportsError(ReportError):
+    """Some reports could not be written: a cause for each. ``outputs`` are the texts for standard output that were rendered."""
+
+    def __init__(self, causes: Sequence[Cause], outputs: tuple[str, ...]) -> None:
+        """Build from at least one cause."""
+        super().__init__(causes[0].what, advice=causes[0].advice)
+        self.causes = tuple(causes)
+        self.outputs = outputs
+
+
+def render(name: str, run: RunResult) -> str:
+    """Render a run in the format of this name."""
+    return FORMATS[name].render(run)
+
+
+def write_reports(targets: Iterable[Target], run: RunResult) -> tuple[str, ...]:
     """Render all reports, then move each into place; return the texts for standard output.
 
-    :raises ReportError: with a cause for each report that could not be written; the others are in place.
+    :raises ReportsError: with a cause for each report that could not be written; the others are in place.
     """
-    ordered = sorted(targets, key=lambda target: list(FORMATS).index(target.format))
-    rendered = [(target, FORMATS[target.format].render(run)) for target in ordered]
+    order = list(FORMATS)
+    rendered: list[tuple[Target, str]] = []
     causes = []
+    for target in sorted(targets, key=lambda target: order.index(target.format)):
+        try:
+            rendered.append((target, render(target.format, run)))
+        except Exception as error:  # noqa: BLE001 - a bug in one format must not cost the others
+            what = f"the {target.format} report could not be rendered: {type(error).__name__}"
+            causes.append(Cause(ExitCode.INTERNAL, what, _A_BUG))
     for target, text in rendered:
         if target.path == STDOUT:
             continue
         try:
             _write(Path(target.path), text.encode("utf-8"))
-        except OSError as error:
-            what = f"the {target.format} report {target.path!r} could not be written: {error.strerror or type(error).__name__}"
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+            what = f"the {target.format} report {target.path!r} could not be written: {why}"
             causes.append(Cause(ExitCode.REPORT_FAILED, what, _ANOTHER_PATH))
+    outputs = tuple(text for target, text in rendered if target.path == STDOUT)
     if causes:
-        failure = ReportError(causes[0].what, advice=_ANOTHER_PATH)
-        failure.causes = tuple(causes)
-        raise failure
-    return tuple(text for target, text in rendered if target.path == STDOUT)
+        raise ReportsError(causes, outputs)
+    return outputs
+
+
+def write_placeholders(targets: Iterable[Target], run: RunResult) -> None:
+    """Write reports that say "undecided: the run did not finish", so that a killed run never leaves yesterday's "passed".
+
+    Pipes, devices and standard output are left alone: they hold no yesterday, and whoever reads them reads one report.
+
+    :raises ReportsError: as :func:`write_reports`.
+    """
+    write_reports([target for target in targets if target.path != STDOUT and not _is_special(Path(target.path))], run)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether something that is no regular file, and no folder, stands at a path: it is written to, not replaced."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # whatever is wrong with it shows when it is written
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def _write(path: Path, content: bytes) -> None:
     """Put a file in place whole, or not at all; pipes and devices are written to."""
-    try:
-        special = not stat.S_ISREG(path.stat().st_mode)
-    except FileNotFoundError:
-        special = False
-    if special:
+    if _is_special(path):
         with path.open("wb") as stream:
             stream.write(content)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of our own in the same folder, made exclusively: a link that somebody left there is replaced, never followed.
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)

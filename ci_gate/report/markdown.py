@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,34 +12,60 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ci_gate.model import ProofState
 from ci_gate.report.text import printable
-from ci_gate.report.words import headline, next_step, reason, run_next_step, short
+from ci_gate.report.words import count, headline, layer, next_step, reason, run_next_step, short
 from ci_gate.verdict import Outcome, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jinja2 import Template
 
     from ci_gate.errors import Cause
     from ci_gate.verdict import Decision, ImageResult, RunResult
 
-# GitHub drops a step summary over 1 MiB whole. Rows are left out, and counted, until the rest fits.
-MAX_BYTES = 900_000
-_ROWS = (2_000, 500, 100, 20, 0)
+# GitHub drops a step summary over 1 MiB whole; GitLab ends comments at 1,000,000 characters.
+MAX_BYTES = 1_000_000
 _BADGES = {Status.PASSED: "✅ Passed", Status.BLOCKED: "❌ Blocked", Status.UNDECIDED: "⚠️ Undecided"}
-_PROOFS = {ProofState.HELD: "✅", ProofState.FAILED: "❌", ProofState.UNKNOWN: "⚠️", ProofState.NOT_ASKED: "-"}
+_PROOFS = {ProofState.HELD: "✅", ProofState.FAILED: "❌", ProofState.UNKNOWN: "⚠️", ProofState.NOT_ASKED: "·"}
+_WORST_FIRST = (Status.BLOCKED, Status.UNDECIDED, Status.PASSED)
+_TOP_KEYS = 10
+_REQUEST_IDS = 100
+_TEXT = 2_000  # most characters of one text of the data
+_NOTICE = "\n\n… cut here: the whole is in the JSON report.\n"
 # What Markdown, and GitHub's and GitLab's extensions of it, give a meaning wherever it stands: escapes, code, emphasis, links, images,
-# table cells, HTML, strike-through, mentions, mathematics, references to issues (#) and merge requests (!).
-_ACTIVE = str.maketrans({char: f"&#{ord(char)};" for char in '\\`*[]|<>~@&"$#!'})
-# A `_` inside a word is no emphasis; `://` and `www.` are links without any markup.
-_ACTIVE_PAIRS = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+# table cells, HTML, strike-through, mathematics, references to issues (#) and merge requests (!), emoji (:).
+_ACTIVE = str.maketrans({char: f"&#{ord(char)};" for char in '\\`*[]|<>~&"$!'})
+# These are searched for in the rendered page, where entities are resolved: mentions, addresses of mail, bare URLs, numbers of
+# issues, emoji (`10:00:00` is none). An element around the character keeps them apart; its text stays what it is.
+_SEARCHED = re.compile(r"@|:(?=//)|(?<=www)\.|#(?=\d)|:(?=[a-z0-9_+-]*[a-z_+-][a-z0-9_+-]*:)", re.IGNORECASE)
+_EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  # inside a word it is none
 
 
-def render_markdown(run: RunResult) -> str:
-    """Render a run as GitHub-flavoured Markdown, at most 900 kB."""
-    for rows in _ROWS:
-        text = _template().render(run=run, view=_View(run, rows))
-        if len(text.encode("utf-8")) <= MAX_BYTES:
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """How much to show: findings over all images, images with a section of their own, causes a list."""
+
+    rows: int
+    images: int
+    causes: int
+
+
+# Tried in turn until one fits.
+_DETAILS = (Detail(2_000, 200, 50), Detail(500, 100, 50), Detail(100, 50, 20), Detail(20, 10, 10), Detail(5, 3, 3), Detail(0, 0, 1))
+
+
+def render_markdown(run: RunResult, *, limit: int = MAX_BYTES) -> str:
+    """Render a run as GitHub-flavoured Markdown.
+
+    :param limit: most bytes (UTF-8) of the text; what is left out is counted in it.
+    """
+    text = ""
+    for detail in _DETAILS:
+        text = _template().render(run=run, view=_View.of(run, detail))
+        if len(text.encode("utf-8")) <= limit:
             return text
-    return text[: MAX_BYTES // 4] + "\n\n… this summary was too long and is cut here; the JSON report holds everything.\n"
+    room = limit - len(_NOTICE.encode("utf-8"))
+    return text.encode("utf-8")[:room].decode("utf-8", "ignore") + _NOTICE
 
 
 @cache
@@ -53,45 +79,118 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(plain=plain, code=code)
+    environment.globals.update(count=count)
     return environment.get_template("summary.md.j2")
 
 
-def plain(text: object) -> str:
+def plain(text: object, limit: int = _TEXT) -> str:
     """Escape a text so that it is shown as it is, on one line, and nothing in it is a link, a mention, an image or markup."""
-    return _ACTIVE_PAIRS.sub(lambda match: f"&#{ord(match[0])};", printable(str(text)).translate(_ACTIVE))
+    return _escape(text, limit, "code")
 
 
-def code(text: object) -> str:
+def code(text: object, limit: int = _TEXT) -> str:
     """Show a text in a code font, harmless also in a table: a code span of Markdown cannot hold ``|`` or backticks, HTML can."""
-    return f"<code>{plain(text)}</code>" if text else ""
+    return f"<code>{_escape(text, limit, 'span')}</code>" if text else ""
+
+
+def _escape(text: object, limit: int, element: str) -> str:
+    # Entities hold a `#` with a digit behind it: so what is searched for comes first, and what is between becomes entities.
+    parts, start = [], 0
+    shown = printable(str(text), limit)
+    for match in _SEARCHED.finditer(shown):
+        parts += [_entities(shown[start : match.start()]), f"<{element}>&#{ord(match[0])};</{element}>"]
+        start = match.end()
+    return "".join((*parts, _entities(shown[start:])))
+
+
+def _entities(text: str) -> str:
+    return _EMPHASIS.sub("&#95;", text.translate(_ACTIVE))
 
 
 @dataclass(frozen=True, slots=True)
-class KeyGroup:
-    """The findings of one key that have one decision."""
+class Table:
+    """Findings, those of a key together, most frequent key first; ``more`` are left out."""
 
-    key: str
-    name: str
     decisions: tuple[Decision, ...]
-    shown: tuple[Decision, ...]
+    more: int
+    keys: tuple[tuple[str, int], ...]
+    more_keys: int
 
     @property
-    def more(self) -> int:
-        """How many are left out."""
-        return len(self.decisions) - len(self.shown)
+    def total(self) -> int:
+        """All findings, those that are left out too."""
+        return len(self.decisions) + self.more
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What is shown of one image."""
+
+    result: ImageResult
+    badge: str
+    causes: tuple[Cause, ...]
+    more_causes: int
+    violations: Table
+    others: Table
+    counts: tuple[tuple[str, int], ...]
+
+    @property
+    def name(self) -> str:
+        """The image as a person would name it."""
+        return short(self.result)
+
+    @property
+    def reason(self) -> str:
+        """Why it has its verdict."""
+        return reason(self.result)
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it."""
+        return next_step(self.result)
+
+
+@dataclass(slots=True)
+class _Rows:
+    """The rows that are left for findings; violations are served before all others."""
+
+    left: int
+
+    def table(self, decisions: Sequence[Decision]) -> Table:
+        by_key = Counter(decision.finding.key for decision in decisions)
+        ranked = sorted(by_key.items(), key=lambda item: (-item[1], item[0]))
+        take = min(self.left, len(decisions))
+        self.left -= take
+        rank = {key: number for number, (key, _) in enumerate(ranked)}
+        shown = sorted(decisions, key=lambda decision: rank[decision.finding.key])[:take] if take else []
+        return Table(tuple(shown), len(decisions) - take, tuple(ranked[:_TOP_KEYS]), max(0, len(ranked) - _TOP_KEYS))
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the template shows of a run. ``rows`` is the most findings to list an image."""
+    """What the template shows of a run."""
 
     run: RunResult
-    rows: int
+    sections: tuple[Section, ...]
+    causes: tuple[Cause, ...] = ()
+    request_ids: tuple[str, ...] = ()
+    warned: int = field(default=0)
+
+    @classmethod
+    def of(cls, run: RunResult, detail: Detail) -> _View:
+        return cls(
+            run,
+            _sections(run, detail),
+            run.causes[: detail.causes],
+            run.request_ids[:_REQUEST_IDS] if detail.images else (),
+            sum(len(image.verdict.violations) for image in run.images if not image.blocks),
+        )
 
     @property
     def badge(self) -> str:
-        warned = self.run.status is Status.PASSED and any(image.verdict.violations for image in self.run.images)
-        return _BADGES[self.run.status] + (" (warn mode: it would be blocked)" if warned else "")
+        source = "" if self.run.source.kind == "live" else f" ({plain(self.run.source.kind.upper(), 20)})"
+        warned = f" (warn mode: {count(self.warned, 'violation')} would block)" if self.warned and self.run.status is Status.PASSED else ""
+        return _BADGES[self.run.status] + source + warned
 
     @property
     def headline(self) -> str:
@@ -101,46 +200,40 @@ class _View:
     def next_step(self) -> str:
         return run_next_step(self.run)
 
-    def image_badge(self, image: ImageResult) -> str:
-        return _BADGES[image.status]
-
-    def unsaid_causes(self, image: ImageResult) -> list[Cause]:
-        return [cause for cause in image.causes if cause not in self.run.causes]
-
-    def short(self, image: ImageResult) -> str:
-        return short(image)
-
-    def reason(self, image: ImageResult) -> str:
-        return reason(image)
-
-    def image_next_step(self, image: ImageResult) -> str:
-        return next_step(image)
+    @property
+    def more_images(self) -> int:
+        return len(self.run.images) - len(self.sections)
 
     def proof_mark(self, state: ProofState) -> str:
         return _PROOFS[state]
 
     def layer(self, decision: Decision) -> str:
-        return decision.finding.layer_digest.removeprefix("sha256:")[:12]  # as docker shows it
+        return layer(decision.finding.layer_digest)
 
-    def violations(self, image: ImageResult) -> list[KeyGroup]:
-        return self._groups(image.verdict.violations)
 
-    def others(self, image: ImageResult) -> list[KeyGroup]:
-        return self._groups(tuple(d for d in image.verdict.decisions if d.outcome is not Outcome.VIOLATION))
+def _sections(run: RunResult, detail: Detail) -> tuple[Section, ...]:
+    """Choose the images to show, the worst where not all are, in the order that they were asked in."""
+    worst = sorted(range(len(run.images)), key=lambda number: _WORST_FIRST.index(run.images[number].status))
+    chosen = [run.images[number] for number in sorted(worst[: detail.images])]
+    rows = _Rows(detail.rows)
+    violations = [rows.table(image.verdict.violations) for image in chosen]
+    others = [rows.table([d for d in image.verdict.decisions if d.outcome is not Outcome.VIOLATION]) for image in chosen]
+    return tuple(_section(*parts, run, detail) for parts in zip(chosen, violations, others, strict=True))
 
-    def counts(self, image: ImageResult) -> list[tuple[str, int]]:
-        decided = Counter(decision.outcome for decision in image.verdict.decisions)
-        return [(str(outcome), decided[outcome]) for outcome in Outcome]
 
-    def _groups(self, decisions: tuple[Decision, ...]) -> list[KeyGroup]:
-        """Group by key, most findings first; rows are given out in turn until there are none left."""
-        by_key: dict[str, list[Decision]] = {}
-        for decision in decisions:
-            by_key.setdefault(decision.finding.key, []).append(decision)
-        left = self.rows
-        groups = []
-        for key, members in sorted(by_key.items(), key=lambda item: (-len(item[1]), item[0])):
-            take = min(len(members), max(0, left))
-            left -= take
-            groups.append(KeyGroup(key, members[0].finding.name, tuple(members), tuple(members[:take])))
-        return groups
+def _section(result: ImageResult, violations: Table, others: Table, run: RunResult, detail: Detail) -> Section:
+    said = frozenset(run.causes)
+    causes = tuple(cause for cause in result.causes if cause not in said)
+    decided = Counter(decision.outcome for decision in result.verdict.decisions)
+    return Section(
+        result,
+        _BADGES[result.status],
+        causes[: detail.causes],
+        max(0, len(causes) - detail.causes),
+        violations,
+        others,
+        (
+            ("allowed", decided[Outcome.ALLOWED]),
+            ("counted without breaking a limit", decided[Outcome.COUNTED]),
+        ),
+    )

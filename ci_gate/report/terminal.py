@@ -1,56 +1,83 @@
-"""The summary on a terminal: the first line says what was decided and why, the last what to do next."""
+"""The summary for people at a terminal or a job log: the first line says what was decided and why, the last what to do next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from ci_gate.model import ProofState
-from ci_gate.report.text import printable
-from ci_gate.report.words import headline, next_step, reason, run_next_step
+from ci_gate.report.text import printable, shorten
+from ci_gate.report.words import count, headline, next_step, reason, run_next_step
 from ci_gate.verdict import Status
 
 if TYPE_CHECKING:
-    from ci_gate.verdict import ImageResult, RunResult
+    from collections.abc import Iterable
+
+    from ci_gate.errors import Cause
+    from ci_gate.verdict import Decision, ImageResult, RunResult
 
 _MAX_VIOLATIONS = 15
+_MAX_CAUSES = 15
+_MAX_IMAGES = 50
 _COLORS = {Status.PASSED: "32", Status.BLOCKED: "31", Status.UNDECIDED: "33"}
-_LINE = 2_000
+_SENTENCE = 2_000
+_PATH = 200
+_MIN_PATH = 24  # narrower, a path says nothing
 
 
-def render_terminal(run: RunResult, *, color: bool) -> str:
-    """Return the summary, a text that ends with a newline. Data in it cannot move the cursor or begin a line."""
-    emulated = "" if run.source.kind == "live" else f" [{run.source.kind.upper()}]"
+def render_terminal(run: RunResult, *, color: bool = False, width: int | None = None) -> str:
+    """Return the summary, a text that ends with a newline. Data in it cannot move the cursor or begin a line.
+
+    :param color: whether to write ANSI colours.
+    :param width: columns of the terminal, to shorten paths by; ``None`` for a log.
+    """
+    source = "" if run.source.kind == "live" else f" [{printable(run.source.kind.upper(), 20)}]"
+    warned = sum(len(image.verdict.violations) for image in run.images if not image.blocks)
+    mode = f" (warn mode: {count(warned, 'violation')} would block)" if warned and run.status is Status.PASSED else ""
     word = str(run.status).upper()
     if color:
         word = f"\x1b[1;{_COLORS[run.status]}m{word}\x1b[0m"
-    lines = [f"{word}{emulated} {_safe(headline(run))}"]
-    lines.extend(f"  error {int(cause.code)}: {_safe(cause.sentence)}" for cause in run.causes)
-    for image in run.images:
-        lines.extend(_image_lines(image, alone=len(run.images) == 1, causes_said=set(image.causes) <= set(run.causes)))
+    lines = [f"{word}{source}{mode} {_safe(headline(run))}", *_cause_lines(run.causes)]
+    for image in run.images[:_MAX_IMAGES]:
+        lines.extend(_image_lines(image, alone=len(run.images) == 1, said=frozenset(run.causes), width=width))
+    if len(run.images) > _MAX_IMAGES:
+        lines.append(f"  … and {count(len(run.images) - _MAX_IMAGES, 'more image')}, see the reports")
     lines.append(f"Next: {_safe(run_next_step(run))}")
     return "\n".join(lines) + "\n"
 
 
-def _image_lines(image: ImageResult, *, alone: bool, causes_said: bool) -> list[str]:
+def _image_lines(image: ImageResult, *, alone: bool, said: frozenset[Cause], width: int | None) -> list[str]:
     lines = []
     if not alone:
         lines.append(f"  {str(image.status).upper()} {_safe(image.asked)}: {_safe(reason(image))}")
         if image.status is not Status.PASSED:
             lines.append(f"    next: {_safe(next_step(image))}")
-    for decision in image.verdict.violations[:_MAX_VIOLATIONS]:
-        finding = decision.finding
-        level = decision.level or printable(finding.risk_level, 20)
-        lines.append(f"  {level:<6} {printable(finding.key, 60)}  {printable(finding.path, 200)}  ({decision.rule})")
-    more = len(image.verdict.violations) - _MAX_VIOLATIONS
-    if more > 0:
-        lines.append(f"  … and {more} more violations, see the reports")
-    if not causes_said:
-        lines.extend(f"  error {int(cause.code)}: {_safe(cause.sentence)}" for cause in image.causes)
+    violations = image.verdict.violations
+    lines.extend(_violation_line(decision, width) for decision in violations[:_MAX_VIOLATIONS])
+    if len(violations) > _MAX_VIOLATIONS:
+        lines.append(f"  … and {count(len(violations) - _MAX_VIOLATIONS, 'more violation')}, see the reports")
+    lines.extend(_cause_lines(cause for cause in image.causes if cause not in said))
     doubtful = (proof for proof in image.evidence if proof.cause is None and proof.state in {ProofState.FAILED, ProofState.UNKNOWN})
-    lines.extend(f"  warning: {proof.name}: {_safe(proof.detail)}" for proof in doubtful)
+    lines.extend(f"  warning: {_safe(proof.name)}: {_safe(proof.detail)}" for proof in doubtful)
+    return lines
+
+
+def _violation_line(decision: Decision, width: int | None) -> str:
+    """Write one violation. The dash is ours: a level that the service made up must not begin a line."""
+    finding = decision.finding
+    start = f"  - {decision.level or printable(finding.risk_level, 20):<6} {printable(finding.key, 60)}  "
+    end = f"  ({printable(decision.rule, 60)})"
+    room = _PATH if width is None else min(_PATH, max(_MIN_PATH, width - len(start) - len(end)))
+    return f"{start}{shorten(printable(finding.path, _SENTENCE), room)}{end}"
+
+
+def _cause_lines(causes: Iterable[Cause]) -> list[str]:
+    every = list(causes)
+    lines = [f"  error {int(cause.code)}: {_safe(cause.sentence)}" for cause in every[:_MAX_CAUSES]]
+    if len(every) > _MAX_CAUSES:
+        lines.append(f"  … and {count(len(every) - _MAX_CAUSES, 'more error')}, see the reports")
     return lines
 
 
 def _safe(text: str) -> str:
-    """Make a sentence fit for one line; our own sentences are left as they are."""
-    return printable(text, _LINE)
+    """Make a sentence fit for one line."""
+    return printable(text, _SENTENCE)

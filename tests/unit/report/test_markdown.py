@@ -1,0 +1,172 @@
+"""Markdown, judged by what cmark-gfm makes of it."""
+
+from __future__ import annotations
+
+import html
+import re
+from html.parser import HTMLParser
+
+import cmarkgfm
+import pytest
+from cmarkgfm.cmark import Options
+from hypothesis import given, settings
+from runs import HOSTILE, RUNS, finding, image, run_of, runs, texts, violation
+
+from ci_gate.errors import Cause, ExitCode
+from ci_gate.report.markdown import code, plain, render_markdown
+from ci_gate.report.text import printable
+from ci_gate.verdict import ImageResult, Outcome, Verdict
+
+ALLOWED = {
+    *("h2", "h3", "h4", "p", "strong", "ul", "li", "blockquote", "code", "span", "details", "summary"),
+    *("table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+class _Page(HTMLParser):
+    """The elements, and the text of each cell, of a page."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.elements, self.attributes, self.rows, self.in_cell = set(), set(), [], False
+        self.loose = []  # text outside `code`
+        self.code = 0
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in {"td", "th"}:
+            self.rows[-1].append("")
+            self.in_cell = True
+        elif tag == "code":
+            self.code += 1
+
+    def handle_endtag(self, tag):
+        if tag in {"td", "th"}:
+            self.in_cell = False
+        elif tag == "code":
+            self.code -= 1
+
+    def handle_data(self, data):
+        if self.in_cell:
+            self.rows[-1][-1] += data
+        if not self.code:
+            self.loose.append(data)
+
+
+def _page(markdown):
+    return _Page(cmarkgfm.github_flavored_markdown_to_html(markdown, Options.CMARK_OPT_UNSAFE))
+
+
+def _image(*violations, **fields):
+    return ImageResult("registry.example.com/shop/api:1", "enforce", None, image(), (), Verdict(tuple(violations)), **fields)
+
+
+@settings(max_examples=300)
+@given(texts)
+def test_a_text_is_shown_as_it_is_and_does_nothing(text):
+    for shown in (code(text), plain(text)):
+        page = _page(f"| a | b |\n|---|---|\n| {shown} | z |\n")
+
+        assert [["a", "b"], [printable(text, 2_000).strip(" ") if shown == plain(text) else printable(text, 2_000), "z"]] == page.rows
+        assert page.elements <= {"table", "thead", "tbody", "tr", "th", "td", "code", "span"}
+        assert not page.attributes
+        assert not [text for text in page.loose if "@" in text or re.search(r"://|#\d", text)]
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_hostile_path_stays_in_its_cell(path):
+    page = _page(render_markdown(run_of(_image(violation(finding("pem", path))))))
+
+    rows = [row for row in page.rows if row[0] == "pem"]
+    assert [printable(path, 1_000)] == [row[2] for row in rows]
+    assert page.elements <= ALLOWED
+    assert not page.attributes
+
+
+@settings(max_examples=150, deadline=None)
+@given(runs)
+def test_any_run_is_a_page_of_whole_tables_without_anything_active(run):
+    markdown = render_markdown(run)
+    page = _page(markdown)
+
+    assert page.elements <= ALLOWED
+    assert not page.attributes
+    assert {3, 4, 5} >= {len(row) for row in page.rows}
+    rows = [row for row in page.rows if len(row) == 5 and row[4].split(":")[0] in set(Outcome)]
+    assert sum(len(image.verdict.decisions) for image in run.images) == sum(not row[1].startswith(("✅ ", "❌ ", "⚠️ ")) for row in rows)
+    assert markdown.count("<details>") == markdown.count("</details>")
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_the_first_line_is_the_verdict_and_what_to_do_next_follows(kind):
+    lines = [line for line in render_markdown(RUNS[kind]).splitlines() if line and not line.startswith(">")]
+
+    assert lines[0].startswith("## ")
+    assert lines[1].startswith("**Next:** ")
+
+
+def test_advice_on_a_violation_is_to_rotate_first():
+    assert "Rotate the credential first" in render_markdown(RUNS["blocked"])
+    assert "deleting it in a later layer does not remove it" in render_markdown(RUNS["blocked"])
+
+
+def test_the_policy_and_the_request_ids_are_there():
+    text = render_markdown(RUNS["undecided"])
+
+    assert RUNS["undecided"].policy.sha256 in text
+    assert "<code>0B9A-1</code> <code>0B9A-2</code>" in text
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 65_536, 20_000, 6_000])
+def test_what_does_not_fit_is_counted_exactly(limit):
+    many = [violation(finding("pem" if n % 3 else "aws_access_key", f"/keys/{n}/" + "x|y" * 20)) for n in range(10_000)]
+    text = render_markdown(run_of(_image(*many)), limit=limit)
+
+    assert len(text.encode()) <= limit
+    shown = sum(len(row) == 5 for row in _page(text).rows) - ("| key |" in text)
+    assert shown + int(re.search(r"… and (\d+) more findings, see the JSON report", text)[1]) == 10_000
+    assert "10000 violations" in text
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 65_536, 3_000])
+def test_nothing_makes_it_longer_than_the_limit(limit):
+    long = "\U0001f600|\u202e" * 10_000
+    causes = tuple(Cause(ExitCode.INCOMPLETE, f"{n}{long}", long, long, long, long) for n in range(100))
+    images = [_image(violation(finding(long, long)), failures=causes) for _ in range(100)]
+    text = render_markdown(run_of(*images, causes=causes), limit=limit)
+
+    assert len(text.encode()) <= limit
+    assert text.startswith("## ❌ Blocked")
+
+
+def test_images_that_do_not_fit_are_counted_and_the_worst_are_kept():
+    images = [ImageResult(f"registry.example.com/shop/api:{n}", "enforce", None, image()) for n in range(300)]
+    text = render_markdown(run_of(*images, _image(violation(finding()))))
+
+    assert "… and 101 more images, see the JSON report" in text
+    assert 1 == text.count("#### 1 violation")
+
+
+def test_what_is_not_real_is_said_loudly():
+    first, _, rest = render_markdown(RUNS["multi-image"]).partition("\n")
+
+    assert "EMULATED" in first
+    assert "> **EMULATED**" in rest
+
+
+def test_a_table_of_images_comes_first_where_there_are_several():
+    text = render_markdown(RUNS["multi-image"])
+
+    assert -1 < text.index("| image | verdict |") < text.index("### ✅ Passed")
+
+
+def test_in_warn_mode_the_headline_says_what_would_block():
+    first = render_markdown(RUNS["warn"]).partition("\n")[0]
+
+    assert first.startswith("## ✅ Passed (warn mode: 4 violations would block): ")
+    assert "it would be blocked" in html.unescape(first)

@@ -1,0 +1,146 @@
+"""How reports get to their paths: whole or not at all, and never somewhere else."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from runs import RUNS
+
+from ci_gate import report
+from ci_gate.errors import ExitCode
+from ci_gate.report import FORMATS, Format, ReportsError, Target, render, write_placeholders, write_reports
+
+RUN = RUNS["blocked"]
+
+
+def _targets(folder):
+    return [Target(name, str(folder / form.file_name)) for name, form in FORMATS.items()]
+
+
+def test_every_format_is_written_and_folders_are_made(tmp_path):
+    assert () == write_reports(_targets(tmp_path / "a" / "b"), RUN)
+
+    written = {path.name: path.read_text("utf-8") for path in (tmp_path / "a" / "b").iterdir()}
+    assert {form.file_name: render(name, RUN) for name, form in FORMATS.items()} == written
+
+
+def test_json_comes_last(tmp_path, monkeypatch):
+    order = []
+    monkeypatch.setattr(report, "_write", lambda path, _: order.append(path.name))
+
+    write_reports(list(reversed(_targets(tmp_path))), RUN)
+
+    assert ["junit.xml", "summary.md", "result.json"] == order
+
+
+def test_a_dash_is_returned_and_not_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    assert (render("json", RUN),) == write_reports([Target("json", "-")], RUN)
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_the_mode_is_that_of_any_new_file(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_reports([Target("json", str(tmp_path / "r.json"))], RUN)
+    finally:
+        os.umask(before)
+
+    assert mode == stat.S_IMODE((tmp_path / "r.json").stat().st_mode)
+
+
+def test_a_link_is_replaced_and_never_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for name, target in (("link", victim), ("dangling", tmp_path / "nowhere")):
+        (tmp_path / name).symlink_to(target)
+        write_reports([Target("json", str(tmp_path / name))], RUN)
+        assert not (tmp_path / name).is_symlink()
+
+    assert "mine" == victim.read_text()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_one_that_fails_does_not_keep_the_others(tmp_path):
+    (tmp_path / "summary.md").mkdir()
+    (tmp_path / "file").write_text("")
+    targets = [*_targets(tmp_path), Target("json", str(tmp_path / "file" / "x.json")), Target("json", "nul\0"), Target("junit", "-")]
+
+    with pytest.raises(ReportsError) as raised:
+        write_reports(targets, RUN)
+
+    assert [ExitCode.REPORT_FAILED] * 3 == [cause.code for cause in raised.value.causes]
+    assert all(part in raised.value.causes[0].what for part in ("markdown", "summary.md", "Is a directory"))
+    assert (render("junit", RUN),) == raised.value.outputs
+    assert {"junit.xml", "result.json", "summary.md", "file"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_report_that_cannot_be_moved_leaves_what_was_there_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    path.write_text("before")
+
+    def no_space(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", no_space)
+    with pytest.raises(ReportsError, match="No space left on device"):
+        write_reports([Target("json", str(path))], RUN)
+
+    assert "before" == path.read_text()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_bug_in_one_format_does_not_cost_the_others(tmp_path, monkeypatch):
+    monkeypatch.setitem(FORMATS, "markdown", Format("summary.md", "ci_gate.report.nowhere", "render"))
+
+    with pytest.raises(ReportsError) as raised:
+        write_reports(_targets(tmp_path), RUN)
+
+    assert [ExitCode.INTERNAL] == [cause.code for cause in raised.value.causes]
+    assert {"junit.xml", "result.json"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_pipe_gets_one_report_and_no_placeholder(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    got = []
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text("utf-8")))
+    targets = [Target("json", str(pipe))]
+
+    write_placeholders(targets, RUNS["unfinished"])
+    reader.start()
+    write_reports(targets, RUN)
+    reader.join(10)
+
+    assert [render("json", RUN)] == got
+    assert pipe.is_fifo()
+
+
+def test_a_device_is_written_to():
+    write_reports([Target("json", os.devnull)], RUN)
+
+    assert not Path(os.devnull).is_file()
+
+
+def test_a_placeholder_replaces_yesterdays_pass(tmp_path):
+    write_reports(_targets(tmp_path), RUNS["passed"])
+    write_placeholders([*_targets(tmp_path), Target("json", "-")], RUNS["unfinished"])
+
+    for path in tmp_path.iterdir():
+        assert "the run did not finish" in path.read_text("utf-8")
+    assert "Undecided" in (tmp_path / "summary.md").read_text("utf-8")
+
+
+def test_importing_the_reports_imports_no_renderer():
+    code = "import sys, ci_gate.report; print(sorted({'jinja2', 'junit_xml', 'pydantic', 'rich'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert "[]" == done.stdout.strip()
