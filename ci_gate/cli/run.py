@@ -60,11 +60,13 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
+    from ci_gate.report import write_placeholders
+
     targets = _targets(options)
     run = _Run(options)
     # The run goes on where a report cannot be written: those that can be are, and at the end it is said which could not.
     with deferred_signals() as early, suppress(ReportError):
-        _publish(targets, run.unfinished())
+        write_placeholders(targets, run.unfinished())
     result = run.ended(early[0].causes) if early else run.result()
     with deferred_signals() as arrived:
         result = _finish(targets, result)
@@ -76,25 +78,19 @@ def run_check(options: CheckOptions) -> ExitCode:
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
     """Write the reports; where one cannot be written, the others say so too."""
+    from ci_gate.report import ReportsError, write_reports
+
     try:
-        outputs = _publish(targets, result)
-    except ReportError as error:
+        outputs = write_reports(targets, result)
+    except ReportsError as error:
         result = replace(result, causes=(*result.causes, *error.causes))
-        outputs = ()
         try:
-            _publish(targets, result)
-        except ReportError:
-            say("some reports could not be written, the others say so")
+            outputs = write_reports(targets, result)
+        except ReportsError as again:
+            outputs = again.outputs
     for text in outputs:
         click.echo(text, nl=False)
     return result
-
-
-def _publish(targets: Sequence[Target], result: RunResult) -> tuple[str, ...]:
-    """Write reports to their paths; return those for stdout."""
-    from ci_gate.report import write_reports
-
-    return write_reports(targets, result)
 
 
 def _print_summary(options: CheckOptions, result: RunResult) -> None:

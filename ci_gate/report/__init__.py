@@ -107,7 +107,12 @@ def write_placeholders(targets: Iterable[Target], run: RunResult) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """Whether something that is no regular file, and no folder, stands at a path: it is written to, not replaced."""
+    """Whether something that is no regular file, and no folder, stands at a path: it is written to, not replaced.
+
+    That goes for all of ``/dev`` and ``/proc``: ``/dev/stdout`` leads to a regular file where output is redirected to one.
+    """
+    if path.absolute().parts[1:2] in {("dev",), ("proc",)}:
+        return True
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):  # whatever is wrong with it shows when it is written

@@ -41,10 +41,10 @@ def reason(result: ImageResult) -> str:
     if result.causes:
         known = f"; besides, {count(len(violations), 'finding')} {WARN_MODE}" if violations else ""
         return cut(result.causes[0].sentence, _SENTENCE) + known
-    if violations:
-        return "it would be blocked: " + "; ".join(_broken_rules(result))
     if result.image is None:
         return "no image was judged"
+    if violations:
+        return "it would be blocked: " + "; ".join(_broken_rules(result))
     return f"{count(len(result.verdict.decisions), 'finding')}, none breaks the policy, and the evidence is complete"
 
 
@@ -55,9 +55,11 @@ def next_step(result: ImageResult) -> str:
         return f"{ROTATE} Begin with {_named_keys(keys)}."
     if result.causes:
         return cut(result.causes[0].advice, _SENTENCE)
+    if result.image is None:
+        return "Report this as a bug."
     if result.verdict.violations:
         return "Mend the violations before the policy's mode becomes enforce."
-    return f"Deploy {result.pinned}." if result.image else "Report this as a bug."
+    return f"Deploy {result.pinned}."
 
 
 def headline(run: RunResult) -> str:

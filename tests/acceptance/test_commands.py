@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
-from support import DIGEST, NAME, image
+from support import COMMAND, DIGEST, NAME, image
 
 
 def test_demo_shows_a_pass_and_a_block_and_exits_0(gate):
@@ -78,3 +80,20 @@ def test_the_policy_of_the_working_directory_is_taken(gate):
     (gate.folder / ".ci-gate.yml").write_text("version: 1\nname: of-the-folder\ndeny: {keys: [pem]}\n")
 
     assert "of-the-folder" == gate.check(gate.world(image())).result["policy"]["name"]
+
+
+def test_a_report_to_dev_stdout_goes_where_output_is_redirected_to(gate):
+    with (gate.folder / "out.json").open("w") as out:
+        done = subprocess.run(
+            [COMMAND, "check", f"{NAME}@sha256:{DIGEST}", f"--emulate={gate.world(image())}", "-o", "json=/dev/stdout"],
+            cwd=gate.folder,
+            env=gate.environment(),
+            stdout=out,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert "passed" == json.loads((gate.folder / "out.json").read_text())["verdict"]
+    assert Path("/dev/stdout").is_symlink()

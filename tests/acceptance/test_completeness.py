@@ -123,7 +123,7 @@ def test_a_scan_that_progresses_is_waited_for(gate):
 
 
 def test_a_scan_that_does_not_end_is_named(gate):
-    finished = gate.check(gate.world(image(scan=[{"status": "A_NEW_WORD"}])), "--timeout", "3s")
+    finished = gate.check(gate.world(image(scan=[{"status": "A_NEW_WORD"}])), "--timeout", "8s")
 
     assert finished.code == 20
     assert "A_NEW_WORD" in finished.err

@@ -22,7 +22,7 @@ def oidc(gate):
 
 
 def test_a_token_that_cannot_be_exchanged_is_no_secret_told(gate, oidc):
-    finished = gate.run("check", REFERENCE, "--timeout", "3s", "-vv", "--report-dir", "reports", **oidc)
+    finished = gate.run("check", REFERENCE, "--timeout", "8s", "-vv", "--report-dir", "reports", **oidc)
 
     assert finished.code == 22, finished.err
     assert "STS was not reached" in finished.err
@@ -32,7 +32,7 @@ def test_a_token_that_cannot_be_exchanged_is_no_secret_told(gate, oidc):
 def test_a_token_file_that_is_missing_is_unauthorized(gate, oidc):
     oidc["ALIBABA_CLOUD_OIDC_TOKEN_FILE"] = "/nowhere/token"
 
-    finished = gate.run("check", REFERENCE, "--timeout", "3s", "--report-dir", "reports", **oidc)
+    finished = gate.run("check", REFERENCE, "--timeout", "8s", "--report-dir", "reports", **oidc)
 
     assert finished.code == 21, finished.err
     assert "OIDC" in finished.err
@@ -41,7 +41,7 @@ def test_a_token_file_that_is_missing_is_unauthorized(gate, oidc):
 def test_a_proxy_that_is_dead_is_named_without_its_password(gate):
     keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": CANARY}
 
-    finished = gate.run("check", REFERENCE, "--timeout", "3s", "-vv", "--report-dir", "reports", HTTPS_PROXY=PROXY, **keys)
+    finished = gate.run("check", REFERENCE, "--timeout", "8s", "-vv", "--report-dir", "reports", HTTPS_PROXY=PROXY, **keys)
 
     assert finished.code == 22, finished.err
     assert "the proxy could not be used" in finished.err

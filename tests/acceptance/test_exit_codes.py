@@ -182,7 +182,7 @@ def test_22_an_endpoint_that_is_down(gate):
         port = closed.getsockname()[1]
 
     finished = gate.run(
-        *("check", REFERENCE, "--endpoint", f"127.0.0.1:{port}", "--timeout", "2s", "--report-dir", "reports"),
+        *("check", REFERENCE, "--endpoint", f"127.0.0.1:{port}", "--timeout", "8s", "--report-dir", "reports"),
         ALIBABA_CLOUD_ACCESS_KEY_ID="id",
         ALIBABA_CLOUD_ACCESS_KEY_SECRET="secret",
     )
@@ -192,7 +192,7 @@ def test_22_an_endpoint_that_is_down(gate):
 
 
 def test_22_a_service_that_fails_until_the_deadline(gate):
-    finished = gate.check(gate.world(image(), faults=[{"kind": "status", "status": 503}]), "--timeout", "3s")
+    finished = gate.check(gate.world(image(), faults=[{"kind": "status", "status": 503}]), "--timeout", "8s")
 
     _agrees(finished, 22, "undecided")
     assert "DescribeImageInstances" in finished.err

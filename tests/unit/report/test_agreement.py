@@ -7,12 +7,12 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from hypothesis import given, settings
-from runs import RUNS, runs
+from runs import BLOCKED_IMAGE, PROOFS, RUNS, run_of, runs
 
 from ci_gate.errors import ExitCode
 from ci_gate.report import render
 from ci_gate.report.terminal import render_terminal
-from ci_gate.verdict import Status
+from ci_gate.verdict import ImageResult, Status, Verdict
 
 BADGES = {Status.PASSED: "## ✅ Passed", Status.BLOCKED: "## ❌ Blocked", Status.UNDECIDED: "## ⚠️ Undecided"}
 
@@ -40,6 +40,13 @@ def _check(run):
 @pytest.mark.parametrize("kind", RUNS)
 def test_all_reports_agree(kind):
     _check(RUNS[kind])
+
+
+@pytest.mark.parametrize("mode", ["enforce", "warn"])
+@pytest.mark.parametrize("evidence", [(), PROOFS])
+@pytest.mark.parametrize("verdict", [Verdict(), BLOCKED_IMAGE.verdict])
+def test_a_result_without_an_image_is_never_a_pass(mode, evidence, verdict):
+    _check(run_of(ImageResult("a", mode, None, None, evidence, verdict)))
 
 
 @settings(max_examples=200, deadline=None)
