@@ -77,8 +77,8 @@ class Cause:
     def sentence(self) -> str:
         """Everything a reader at 2 a.m. needs, on one line."""
         place = f"{self.where}: " if self.where else ""
-        call = "".join((f" [{self.action}" if self.action else "", f", request id {self.request_id}" if self.request_id else ""))
-        return f"{place}{self.what}{call + ']' if self.action else ''}"
+        call = ", ".join(part for part in (self.action, f"request id {self.request_id}" if self.request_id else None) if part)
+        return f"{place}{self.what}{f' [{call}]' if call else ''}"
 
 
 class GateError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import PRECEDENCE, Cause, ExitCode, worst
@@ -52,7 +53,7 @@ class RuleResult:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Verdict:
     """What the policy says of the findings that were read. ``causes`` holds what could not be judged."""
 
@@ -60,7 +61,7 @@ class Verdict:
     rules: tuple[RuleResult, ...] = ()
     causes: tuple[Cause, ...] = ()
 
-    @property
+    @cached_property
     def violations(self) -> tuple[Decision, ...]:
         """The decisions that block."""
         return tuple(d for d in self.decisions if d.outcome is Outcome.VIOLATION)
@@ -76,7 +77,7 @@ class PolicySummary:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageResult:
     """The result for one image that was asked about."""
 
@@ -88,7 +89,7 @@ class ImageResult:
     verdict: Verdict = Verdict()
     failures: tuple[Cause, ...] = ()
 
-    @property
+    @cached_property
     def causes(self) -> tuple[Cause, ...]:
         """Everything that keeps the image from being proven, worst first, each once."""
         proofs = tuple(proof.cause for proof in self.evidence if proof.cause is not None)
