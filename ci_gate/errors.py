@@ -63,7 +63,8 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
 class Cause:
     """Why a run is not a plain pass: a failure as a value.
 
-    ``action`` is the name of the API call, ``request_id`` the service's id of it, ``where`` a place in a file as ``FILE:LINE:COLUMN``.
+    ``action`` is the name of the API call, ``request_id`` the service's id of it, ``where`` a place in a file as ``FILE:LINE:COLUMN``,
+    ``permission`` the RAM action that the caller lacks, where that is all that is wrong.
     """
 
     code: ExitCode
@@ -72,6 +73,7 @@ class Cause:
     action: str | None = None
     request_id: str | None = None
     where: str | None = None
+    permission: str | None = None
 
     @property
     def sentence(self) -> str:
@@ -87,11 +89,18 @@ class GateError(Exception):
     code: ClassVar[ExitCode] = ExitCode.INTERNAL
 
     def __init__(
-        self, what: str, *, advice: str, action: str | None = None, request_id: str | None = None, where: str | None = None
+        self,
+        what: str,
+        *,
+        advice: str,
+        action: str | None = None,
+        request_id: str | None = None,
+        where: str | None = None,
+        permission: str | None = None,
     ) -> None:
         """Build from what failed and what to do next."""
         super().__init__(what)
-        self.causes: tuple[Cause, ...] = (Cause(self.code, what, advice, action, request_id, where),)
+        self.causes: tuple[Cause, ...] = (Cause(self.code, what, advice, action, request_id, where, permission),)
 
     @property
     def cause(self) -> Cause:

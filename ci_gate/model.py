@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ci_gate.errors import Cause, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ci_gate.deadline import Deadline
 
@@ -183,6 +183,7 @@ class EvidenceRules:
     max_scan_age_s: float | None = None
     settle_s: float = 15.0
     denied_keys: frozenset[str] = field(default_factory=frozenset)
+    denies: Callable[[str], bool] = lambda _: True  # also of keys that nobody knew when the policy was written
     counts_all_keys: bool = True  # thresholds look at every key, not only at the denied ones
 
 
@@ -198,7 +199,7 @@ class SourceInfo:
     def proof(self) -> Proof:
         """The first proof of the evidence: what was asked."""
         figures = (("kind", self.kind), ("endpoint", self.endpoint), ("region", self.region))
-        said = {"live": "asked Security Center", "emulated": "EMULATED: asked the embedded endpoint, not Security Center"}
+        said = {"live": "asked Security Center", "emulated": "EMULATED: asked a stand-in on this machine, not Security Center"}
         return Proof("source", ProofState.HELD, f"{said.get(self.kind, self.kind)} at {self.endpoint}", figures)
 
 

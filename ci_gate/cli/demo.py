@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ci_gate.cli.output import drain
 from ci_gate.cli.run import CheckOptions, run_check
 from ci_gate.errors import ExitCode, InternalError, ReportError
 from ci_gate.model import normalise_digest
@@ -30,7 +31,11 @@ def demo(report_dir: Path) -> ExitCode:
     from ci_gate.cli.emulate import read_world
 
     world = read_world(None)
-    say = click.echo
+
+    def say(text: str) -> None:
+        drain()  # what was said on stderr comes first
+        click.echo(text)
+
     wanted = {CLEAN: ExitCode.PASSED, DIRTY: ExitCode.BLOCKED}
     explained = {
         CLEAN: "Exit code 0: every page of every key was read, the proofs held, and nothing breaks the policy.",

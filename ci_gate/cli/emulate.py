@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ci_gate.cli.output import say
 from ci_gate.cli.signals import RunSignal
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
 
@@ -48,7 +49,7 @@ def emulate(world: Path | None, port: int) -> ExitCode:
         click.echo(f"export ALIBABA_CLOUD_ACCESS_KEY_SECRET={endpoint.access_key_secret}")
         if endpoint.security_token:
             click.echo(f"export ALIBABA_CLOUD_SECURITY_TOKEN={endpoint.security_token}")
-        click.echo("ci-gate: the embedded endpoint is EMULATED; nothing it answers is about a real image. Ctrl-C ends it.", err=True)
+        say("the embedded endpoint is EMULATED; nothing it answers is about a real image. Ctrl-C ends it.")
 
     try:
         serve_forever(read_world(world), port, ready)

@@ -13,7 +13,7 @@ from ci_gate.cli.check import check
 from ci_gate.cli.demo import demo
 from ci_gate.cli.emulate import emulate
 from ci_gate.cli.keys import keys
-from ci_gate.cli.output import say_causes
+from ci_gate.cli.output import drain, say, say_causes, tell
 from ci_gate.cli.signals import RunSignal, raising_signals
 from ci_gate.errors import ExitCode, GateError, bug
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PROG = "ci-gate"
+_COMPLETE_VAR = "_CI_GATE_COMPLETE"
 _EPILOG = """\b
 Exit codes: 0 passed, 10 blocked, 20 incomplete evidence, 21 unauthorized, 22 unavailable, 23 untrusted answer,
 2 usage, 3 invalid policy, 30 report not written, 70 bug, 130/143 signals. Only 0 may deploy.
@@ -47,14 +48,25 @@ for command in (check, demo, emulate, keys):
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Run a command and return its exit code. Prints errors; raises nothing."""
     try:
+        return _main(arguments)
+    finally:
+        drain()
+
+
+def _main(arguments: Sequence[str] | None) -> ExitCode:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Shells ask for completions without arguments. With some, the variable would turn any check into an exit 0 without a check.
+    completing = {} if given else {"complete_var": _COMPLETE_VAR}
+    if given:
+        os.environ.pop(_COMPLETE_VAR, None)
+    try:
         with raising_signals():
-            answer = cli.main(args=list(arguments) if arguments is not None else None, prog_name=_PROG, standalone_mode=False)
-        return answer if isinstance(answer, ExitCode) else ExitCode.PASSED  # --help and --version return 0
+            answer = cli.main(args=given, prog_name=_PROG, standalone_mode=False, **completing)
     except click.ClickException as error:
-        error.show()
+        tell(f"{error.ctx.get_usage()}\n" if isinstance(error, click.UsageError) and error.ctx else "")
+        say(f"error {int(ExitCode.USAGE)}: {error.format_message()}")
+        say(f"  -> See `{error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _PROG} --help`.")
         return ExitCode.USAGE
-    except click.exceptions.Exit as error:
-        return ExitCode.PASSED if error.exit_code == 0 else ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
     except RunSignal as signal:
@@ -63,22 +75,24 @@ def main(arguments: Sequence[str] | None = None) -> ExitCode:
     except GateError as error:
         say_causes(error.causes)
         return error.code
-    except BrokenPipeError:
-        # Whoever read our standard output has gone: what was asked for did not arrive.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.REPORT_FAILED
+    except SystemExit as error:
+        # click ends the process so after a completion (0), and where whoever read our standard output has gone (1).
+        return ExitCode.PASSED if error.code in {0, None} else ExitCode.REPORT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence
         say_causes((bug(error),))
         return ExitCode.INTERNAL
+    if isinstance(answer, ExitCode):
+        return answer
+    return ExitCode.PASSED if answer == 0 else ExitCode.INTERNAL  # --help and --version return 0; a command always returns its code
 
 
 def run() -> None:
     """End the process with the exit code of :func:`main`."""
     code = main()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            code = ExitCode.REPORT_FAILED if code is ExitCode.PASSED else code
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        code = ExitCode.REPORT_FAILED if code is ExitCode.PASSED else code
     # Not `sys.exit`: a thread that hangs in the SDK would keep the interpreter waiting.
     os._exit(code)

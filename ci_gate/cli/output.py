@@ -1,12 +1,12 @@
-"""What people read while the gate runs: lines on stderr, made harmless."""
+"""What people read while the gate runs: lines on stderr, made harmless, which never hold the gate up."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
-
-import click
 
 from ci_gate.report.text import printable
 
@@ -16,13 +16,55 @@ if TYPE_CHECKING:
     from ci_gate.errors import Cause
     from ci_gate.security_center.transport import CallRecord
 
-_lock = threading.Lock()
+_DRAIN_S = 2.0
+
+
+class _Teller:
+    """Writes to stderr from a thread of its own: a pipe that nobody reads, or one that is closed, must not change a verdict."""
+
+    def __init__(self) -> None:
+        self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def tell(self, text: str) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._write, name="ci-gate-stderr", daemon=True)
+            self._thread.start()
+        self._lines.put(text)
+
+    def drain(self) -> None:
+        """Wait until all is written, for two seconds at most."""
+        if self._thread is not None:
+            written = threading.Event()
+            self._lines.put(written)
+            written.wait(_DRAIN_S)
+
+    def _write(self) -> None:
+        while True:
+            item = self._lines.get()
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            try:
+                raw = item.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+                while raw:
+                    raw = raw[os.write(sys.stderr.fileno(), raw) :]
+            except (OSError, ValueError, AttributeError):
+                continue  # closed, full or not there: the exit code and the reports speak
+
+
+_teller = _Teller()
+drain = _teller.drain
+
+
+def tell(text: str) -> None:
+    """Print a text of ours on stderr as it is."""
+    _teller.tell(text)
 
 
 def say(line: str) -> None:
     """Print one line of our own words on stderr; what came from elsewhere in it is made printable."""
-    with _lock:
-        click.echo(f"ci-gate: {printable(line)}", err=True)
+    tell(f"ci-gate: {printable(line)}\n")
 
 
 def say_causes(causes: Iterable[Cause]) -> None:
@@ -34,9 +76,10 @@ def say_causes(causes: Iterable[Cause]) -> None:
 
 def use_color() -> bool:
     """Whether stderr is a terminal that wants colour (https://no-color.org)."""
-    import os
-
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    try:
+        return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):
+        return False
 
 
 def describe_call(record: CallRecord, *, parameters: bool) -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 from ci_gate import __version__
-from ci_gate.cli.output import describe_call, say, use_color
+from ci_gate.cli.output import describe_call, say, tell, use_color
 from ci_gate.cli.signals import RunSignal, deferred_signals
 from ci_gate.deadline import Deadline
-from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UsageError, bug
+from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UnavailableError, UsageError, bug
 from ci_gate.model import ImageReference, SourceInfo, normalise_digest
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REGION = "cn-shanghai"
 DEFAULT_TIMEOUT_S = 600.0
+_MAX_METADATA_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    from ci_gate.report import write_placeholders
+    from ci_gate.report import STDOUT, write_placeholders, write_reports
 
     targets = _targets(options)
     run = _Run(options)
@@ -71,26 +72,45 @@ def run_check(options: CheckOptions) -> ExitCode:
     with deferred_signals() as arrived:
         result = _finish(targets, result)
         if arrived:
-            result = _finish(targets, replace(result, causes=(*result.causes, *arrived[0].causes)))
-    _print_summary(options, result)
+            result = replace(result, causes=(*result.causes, *arrived[0].causes))
+            with suppress(ReportError):
+                write_reports([target for target in targets if target.path != STDOUT], result)
+        _print_summary(options, result)
     return result.exit_code
 
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
-    """Write the reports; where one cannot be written, the others say so too."""
-    from ci_gate.report import ReportsError, write_reports
+    """Write the reports; where one cannot be written, the others say so too. Standard output comes first: it can only be had once."""
+    from ci_gate.report import STDOUT, ReportsError, render, write_reports
 
+    files = [target for target in targets if target.path != STDOUT]
     try:
-        outputs = write_reports(targets, result)
+        for target in targets:
+            if target.path == STDOUT:
+                _to_stdout(render(target.format, result))
+    except ReportError as error:
+        result = replace(result, causes=(*result.causes, *error.causes))
+    try:
+        write_reports(files, result)
     except ReportsError as error:
         result = replace(result, causes=(*result.causes, *error.causes))
-        try:
-            outputs = write_reports(targets, result)
-        except ReportsError as again:
-            outputs = again.outputs
-    for text in outputs:
-        click.echo(text, nl=False)
+        with suppress(ReportError):
+            write_reports(files, result)
     return result
+
+
+def _to_stdout(text: str) -> None:
+    """Write a report to standard output.
+
+    :raises ReportError: if it does not get there whole.
+    """
+    from ci_gate.report import pour
+
+    try:
+        pour(sys.stdout.fileno(), text.encode("utf-8"))
+    except (OSError, ValueError, AttributeError) as error:  # closed: no stream, or one without a descriptor
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is closed"
+        raise ReportError(f"standard output could not be written: {why}", advice="Give the report a path.") from None
 
 
 def _print_summary(options: CheckOptions, result: RunResult) -> None:
@@ -98,7 +118,7 @@ def _print_summary(options: CheckOptions, result: RunResult) -> None:
         return
     from ci_gate.report.terminal import render_terminal
 
-    click.echo(render_terminal(result, color=use_color()), err=True, nl=False)
+    tell(render_terminal(result, color=use_color()))
 
 
 @dataclass(slots=True)
@@ -150,6 +170,10 @@ class _Run:
 
             today = datetime.now(UTC).date()
             for asked in self.asked:
+                if self.done and self.deadline.passed:
+                    raise UnavailableError(
+                        "the time was up before every image was looked at", advice="Give the run more time with --timeout."
+                    )
                 self.done.append(decide_image(source, asked, policy.policy, self.mode, self.deadline, today))
 
     def _observe(self, record: CallRecord) -> None:
@@ -181,11 +205,27 @@ class _Run:
 
 
 def _targets(options: CheckOptions) -> tuple[Target, ...]:
+    """Return the reports that were asked for.
+
+    :raises UsageError: if two of them share a path, one would replace an input, or there is no working directory.
+    """
     from ci_gate.report import FORMATS, Target
+
+    try:
+        Path.cwd()
+    except OSError:
+        raise UsageError("the working directory does not exist", advice="Change to one that does.") from None
 
     wanted = [Target(name, path) for name, path in options.outputs]
     if options.report_dir is not None:
         wanted += [Target(name, str(options.report_dir / form.file_name)) for name, form in FORMATS.items()]
+    inputs = [str(path) for path in (options.policy, options.metadata_file, options.emulate) if path]
+    used = {os.path.realpath(path) for path in inputs}
+    for target in wanted:
+        if target.path != "-" and os.path.realpath(target.path) in used:
+            raise UsageError(
+                f"the {target.format} report would replace {target.path!r}, which the run reads", advice="Give it another path."
+            )
     paths = [target.path if target.path == "-" else os.path.realpath(target.path) for target in wanted]
     for path in paths:
         if paths.count(path) > 1:
@@ -200,6 +240,8 @@ def _asked(options: CheckOptions) -> tuple[Asked, ...]:
         raise UsageError("-q and -v contradict each other", advice="Give one of them.")
     if options.emulate is not None and options.endpoint is not None:
         raise UsageError("--emulate and --endpoint contradict each other", advice="Give one of them, and unset CI_GATE_ENDPOINT.")
+    if options.image_uuid is not None and not re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", options.image_uuid):
+        raise UsageError("--image-uuid is no uuid", advice="Copy it from Security Center: letters, digits and dashes.")
     if not options.images and options.image_uuid is None:
         raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
     if len(options.images) > 1 and (options.image_uuid is not None or options.metadata_file is not None):
@@ -220,7 +262,8 @@ def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
     """Take the digest from a metadata file of buildx (field ``containerimage.digest``)."""
     advice = "Pass the file that `docker buildx build --push --metadata-file FILE` wrote."
     try:
-        document = json.loads(path.read_text("utf-8"))
+        with path.open("rb") as stream:
+            document = json.loads(stream.read(_MAX_METADATA_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no JSON"
         raise UsageError(f"--metadata-file {str(path)!r} cannot be read: {why}", advice=advice) from None
@@ -268,6 +311,7 @@ def _source(options: CheckOptions, stack: ExitStack, observe: Callable[[CallReco
     elif options.endpoint is not None:
         endpoint = parse_endpoint(options.endpoint, allow_any=options.allow_endpoint)
     transport, url = connect(endpoint, region, access_key, observe)
-    kind = "live" if options.emulate is None else "emulated"
+    # The service is never on this machine: whatever answers there is a stand-in, and its "passed" is about no real image.
+    kind = "emulated" if endpoint is not None and endpoint.loopback else "live"
     scan_range = ScanRange(options.include_containers, options.lang)
     return SecurityCenter(transport, SourceInfo(kind, url, region), scan_range, lambda line: None if options.quiet else say(line))

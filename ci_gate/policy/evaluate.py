@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.model import EvidenceRules, Finding, Inventory, ProofState, RiskLevel
-from ci_gate.policy.keys import KeyRules, denied_keys, key_rules
+from ci_gate.policy.keys import KeyRules, key_rules
 from ci_gate.policy.problems import printable
 from ci_gate.verdict import Decision, Outcome, RuleResult, Verdict
 
@@ -39,6 +39,7 @@ def evaluate(policy: Policy, inventory: Inventory, today: date) -> Verdict:  # n
 def evidence_rules(policy: Policy) -> EvidenceRules:
     """Return which proofs a policy asks for, and the keys that it must be able to see."""
     asked = policy.evidence
+    rules = key_rules(policy)
     limits = policy.thresholds
     return EvidenceRules(
         require_digest=asked.require_digest,
@@ -47,7 +48,8 @@ def evidence_rules(policy: Policy) -> EvidenceRules:
         vendor_whitelist=asked.vendor_whitelist,
         max_scan_age_s=None if asked.max_scan_age is None else float(asked.max_scan_age),
         settle_s=float(asked.settle),
-        denied_keys=denied_keys(policy),
+        denied_keys=rules.denied,
+        denies=lambda key: rules.denies(key) or (policy.unknown.keys == "deny" and key not in rules.known),
         counts_all_keys=any(limit is not None for limit in (limits.high, limits.medium, limits.low, limits.total)),
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import stat
 import tempfile
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ci_gate.verdict import RunResult
 
 STDOUT = "-"
+_IDLE_S = 10.0
 _ANOTHER_PATH = "Give a path in a folder that can be written."
 _A_BUG = "Report this as a bug. What stands at the path does not say that the run passed."
 
@@ -123,8 +126,11 @@ def _is_special(path: Path) -> bool:
 def _write(path: Path, content: bytes) -> None:
     """Put a file in place whole, or not at all; pipes and devices are written to."""
     if _is_special(path):
-        with path.open("wb") as stream:
-            stream.write(content)
+        descriptor = _open_special(path)
+        try:
+            pour(descriptor, content)
+        finally:
+            os.close(descriptor)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of our own in the same folder, made exclusively: a link that somebody left there is replaced, never followed.
@@ -137,6 +143,34 @@ def _write(path: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _open_special(path: Path) -> int:
+    """Open a pipe or a device; a pipe that nobody has opened for reading within two seconds is an error, not a wait.
+
+    :raises OSError: if it cannot be opened.
+    """
+    for _ in range(40):
+        try:
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+        select.select([], [], [], 0.05)
+    raise OSError(errno.ENXIO, "nobody reads it")
+
+
+def pour(descriptor: int, content: bytes) -> None:
+    """Write to a pipe, a device or a redirected stream; give up on a reader that takes nothing for ten seconds.
+
+    :raises OSError: if it is closed or full, or nothing is taken.
+    """
+    left = memoryview(content)
+    while left:
+        if not select.select([], [descriptor], [], _IDLE_S)[1]:
+            raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
+        # A pipe that can be written to takes this much without a wait (POSIX: PIPE_BUF).
+        left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
 
 
 def _umask() -> int:

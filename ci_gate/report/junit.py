@@ -89,7 +89,7 @@ class _Suite:
     def add(self, classname: str, name: str, *lines: str) -> Any:
         """Add a case that passes, with lines of output. A reference must stay out of ``classname``: Jenkins splits that at its last dot."""
         output = "\n".join(printable(line, _VALUE) for line in lines) or None
-        case = TestCase(self.names.unique(classname, printable(name, _NAME) or "-"), classname, stdout=output)
+        case = TestCase(self.names.unique(classname, printable(name, _NAME).strip() or "-"), classname, stdout=output)
         self.cases.append(case)
         return case
 
@@ -213,7 +213,7 @@ def _mark(case: Any, message: str, body: str, *, blocks: bool) -> None:
 
 def _message(text: str) -> str:
     """Make a text fit for an attribute: XML 1.0 has no control characters, `junit-xml` drops or breaks on what is left."""
-    return printable(text, _MESSAGE) or "-"
+    return printable(text, _MESSAGE).strip() or "-"
 
 
 def _ascii(text: str) -> bytes:

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import PRECEDENCE
+from ci_gate.model import ProofState
 from ci_gate.report.text import cut
 from ci_gate.verdict import Status
 
@@ -45,7 +46,9 @@ def reason(result: ImageResult) -> str:
         return "no image was judged"
     if violations:
         return "it would be blocked: " + "; ".join(_broken_rules(result))
-    return f"{count(len(result.verdict.decisions), 'finding')}, none breaks the policy, and the evidence is complete"
+    doubts = [proof.name for proof in result.evidence if proof.state in {ProofState.FAILED, ProofState.UNKNOWN}]
+    evidence = f"with warnings about the evidence: {', '.join(doubts)}" if doubts else "and the evidence is complete"
+    return f"{count(len(result.verdict.decisions), 'finding')}, none breaks the policy, {evidence}"
 
 
 def next_step(result: ImageResult) -> str:

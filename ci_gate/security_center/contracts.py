@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, Any]
 
-_REPORT_IT = (
+REPORT_IT = (
     "Nothing can be concluded from this answer. Check that the endpoint is Security Center's and that no proxy rewrites answers; "
     "if both are right, report it with the request id."
 )
@@ -29,6 +29,11 @@ _INT64 = 2**63
 def is_text(value: object) -> bool:
     """Whether the value is text with something in it."""
     return isinstance(value, str) and value.strip() != ""
+
+
+def is_word(value: object) -> bool:
+    """Whether the value is text that can be sent back as a parameter: a lone surrogate cannot."""
+    return is_text(value) and isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
 
 
 def is_any_text(value: object) -> bool:
@@ -95,14 +100,14 @@ CONTRACTS: dict[str, Contract] = {
             "DescribeImageSensitiveFileList",
             ("SensitiveFileList",),
             _PAGE_INFO,
-            {"SensitiveFileKey": is_text},
+            {"SensitiveFileKey": is_word},
             {"Count": is_count, "UnprocessedNum": is_count, "RiskLevel": is_any_text},
         ),
         Contract(
             "DescribeImageSensitiveFileByKey",
             ("SensitiveFileList",),
             _PAGE_INFO,
-            {"FilePath": is_any_text, "SensitiveFileKey": is_text, "RiskLevel": is_text},
+            {"FilePath": is_any_text, "SensitiveFileKey": is_word, "RiskLevel": is_text},
             {
                 "LayerDigest": is_any_text,
                 "Md5": is_any_text,
@@ -118,7 +123,7 @@ CONTRACTS: dict[str, Contract] = {
             ("ImageInstanceList",),
             _PAGE_INFO,
             # Other images of the account may lack what the asked one needs: what has no digest or name matches nothing.
-            {"Uuid": is_text},
+            {"Uuid": is_word},
             {
                 "Digest": is_any_text,
                 "RepoName": is_any_text,
@@ -140,7 +145,7 @@ CONTRACTS: dict[str, Contract] = {
             "DescribeImageInfoList",
             ("ImageInfos",),
             None,
-            {"Uuid": is_text, "Digest": is_text, "RepoName": is_text},
+            {"Uuid": is_word, "Digest": is_word, "RepoName": is_word},
             {"RepoNamespace": is_any_text, "Tag": is_any_text, "Endpoints": is_any_text},
             has_success=False,
         ),
@@ -214,17 +219,20 @@ def judge(action: str, body: object, request_id: str | None, server_ms: int | No
     contract = CONTRACTS[action]
 
     def broken(what: str) -> ProtocolError:
-        return ProtocolError(f"the answer breaks the contract of the call: {what}", advice=_REPORT_IT, action=action, request_id=request_id)
+        return ProtocolError(f"the answer breaks the contract of the call: {what}", advice=REPORT_IT, action=action, request_id=request_id)
 
     if not isinstance(body, dict):
         raise broken(f"it is {_kind(body)}, not an object")
-    if contract.has_success:
-        if "Success" not in body:
-            raise broken("Success is missing")
-        if to_bool(body["Success"]) is not True:
-            raise broken("Success is not true")
-        if str(body.get("Code")) != "200":
-            raise broken("Code is not 200")
+    if contract.has_success and "Success" not in body:
+        raise broken("Success is missing")
+    if contract.has_success and "Code" not in body:
+        raise broken("Code is not 200")
+    # A call that documents none of these and answers with one all the same must still say that it went well.
+    if "Success" in body and to_bool(body["Success"]) is not True:
+        raise broken("Success is not true")
+    for name in ("Code", "HttpStatusCode"):
+        if name in body and str(body[name]) != "200":
+            raise broken(f"{name} is not 200")
     rows = _dig(body, contract.rows, broken)
     if not isinstance(rows, list):
         raise broken(f"{'.'.join(contract.rows)} is {_kind(rows)}, not a list")

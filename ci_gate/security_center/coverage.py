@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError, UnauthorizedError
+from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError
 from ci_gate.model import EvidenceRules, Proof, ProofState
 from ci_gate.security_center.contracts import is_text, to_bool
 from ci_gate.security_center.paging import Request, read_listings
@@ -30,12 +30,13 @@ def prove_covered(transport: Transport, rules: EvidenceRules, deadline: Deadline
     try:
         selected = _selected(transport.call(_RULES, {"Source": "image", "Lang": "en"}, deadline))
     except GateError as error:
-        lenient = rules.rule_coverage == "warn" or (rules.rule_coverage == "auto" and isinstance(error, UnauthorizedError))
+        lenient = rules.rule_coverage == "warn" or (rules.rule_coverage == "auto" and error.cause.permission is not None)
         detail = f"the rules could not be read: {error.cause.sentence}. {error.cause.advice}"
         return Proof("covered", ProofState.UNKNOWN, detail, cause=None if lenient else error.cause)
-    off = sorted(key for key in rules.denied_keys if selected.get(key) is False)
-    absent = sorted(key for key in rules.denied_keys if key not in selected)
-    others = sum(1 for key, is_on in selected.items() if not is_on and key not in rules.denied_keys)
+    folded = {key.casefold() for key in selected}
+    off = sorted(key for key, is_on in selected.items() if not is_on and rules.denies(key))
+    absent = sorted(key for key in rules.denied_keys if key.casefold() not in folded)
+    others = sum(1 for key, is_on in selected.items() if not is_on) - len(off)
     figures = (
         ("rules", len(selected)),
         ("denied_keys", len(rules.denied_keys)),
@@ -43,16 +44,20 @@ def prove_covered(transport: Transport, rules: EvidenceRules, deadline: Deadline
         ("denied_absent", len(absent)),
         ("other_off", others),
     )
-    if off:
-        what = f"denied keys are switched off in the account's rules: {_some(off)}"
+    if off or not selected:
+        what = (
+            f"denied keys are switched off in the account's rules: {_some(off)}" if off else "the account has no rule for sensitive files"
+        )
         cause = None if rules.rule_coverage == "warn" else Cause(ExitCode.INCOMPLETE, what, _SWITCH_ON, _RULES)
         return Proof("covered", ProofState.FAILED, what, figures, cause)
     if absent:
         what = f"denied keys are not among the account's rules: {_some(absent)}"
         cause = Cause(ExitCode.INCOMPLETE, what, _SWITCH_ON, _RULES) if rules.rule_coverage == "error" else None
         return Proof("covered", ProofState.UNKNOWN, what, figures, cause)
-    rest = f"; {others} other rules are off, thresholds do not see their keys" if others and rules.counts_all_keys else ""
-    return Proof("covered", ProofState.HELD, f"every denied key is selected in the account's rules of today{rest}", figures)
+    if others and rules.counts_all_keys:
+        what = f"every denied key is selected, but {others} other rules are off: the thresholds do not see their keys"
+        return Proof("covered", ProofState.UNKNOWN, what, figures)
+    return Proof("covered", ProofState.HELD, "every denied key is selected in the account's rules of today", figures)
 
 
 def _selected(answer: Answer) -> dict[str, bool]:
@@ -79,7 +84,7 @@ def prove_whitelists(transport: Transport, rules: EvidenceRules, deadline: Deadl
     listing = read_listings(transport, [request], deadline)[0]
     strict = rules.vendor_whitelist == "error"
     if listing.cause is not None:
-        lenient = not strict and listing.cause.code is ExitCode.UNAUTHORIZED
+        lenient = not strict and listing.cause.permission is not None
         detail = f"the whitelists could not be read: {listing.cause.sentence}. {listing.cause.advice}"
         return Proof("whitelists", ProofState.UNKNOWN, detail, cause=None if lenient else listing.cause)
     listed = tuple(

@@ -36,7 +36,8 @@ def parse_endpoint(text: str, *, allow_any: bool) -> Endpoint:
     scheme, _, rest = text.strip().rpartition("://")
     match = _HOST.fullmatch(rest.rstrip("/"))
     if scheme.lower() not in {"", "http", "https"} or not match or int(match["port"] or 1) > _MAX_PORT:
-        raise UsageError(f"{text[:200]!r} is no endpoint", advice="Write it as HOST or HOST:PORT, such as tds.cn-shanghai.aliyuncs.com.")
+        shown = "it" if "@" in text else repr(text[:200])  # what stands before an @ is a password
+        raise UsageError(f"{shown} is no endpoint", advice="Write it as HOST or HOST:PORT, such as tds.cn-shanghai.aliyuncs.com.")
     host = match["host"].lower()
     loopback = is_loopback(host)
     scheme = scheme.lower() or ("http" if loopback else "https")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, GateError, RefusedError
 from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, number_alike
-from ci_gate.security_center.contracts import to_int
-from ci_gate.security_center.paging import Listing, Request, Row, read_listings, total_of
+from ci_gate.security_center.contracts import REPORT_IT, to_int
+from ci_gate.security_center.paging import Glance, Listing, Request, Row, glance, read_listings
 from ci_gate.security_center.pool import run_together
 
 if TYPE_CHECKING:
@@ -108,61 +108,78 @@ def _read_pass(transport: Transport, image: Image, scan_range: ScanRange, deadli
     keys_request = Request(KEYS, common)
     before = read_listings(transport, [keys_request], deadline)[0]
     listed = sorted({str(row.fields["SensitiveFileKey"]) for row in before.rows})
-    files = tuple(read_listings(transport, [Request(FILES, (*common, ("SensitiveFileKey", key))) for key in listed], deadline))
+    read = read_listings(transport, [Request(FILES, (*common, ("SensitiveFileKey", key))) for key in listed], deadline)
+    files = tuple(_of_its_key(listing) for listing in read)
     found = _Pass(before, files)
     if found.causes:
         return found
     everything = Request(FILES, common)
-    after, total = run_together(
-        (partial(_listing_of, transport, keys_request, deadline), partial(_total_or_refusal, transport, everything, deadline))
+    after, second = run_together(
+        (partial(_listing_of, transport, keys_request, deadline), partial(_glance_or_error, transport, everything, deadline))
     )
     assert isinstance(after, Listing)
-    assert isinstance(total, int | GateError)
-    return _hold_against(transport, found, after, everything, total, deadline)
+    assert isinstance(second, Glance | GateError)
+    return _hold_against(transport, found, after, everything, second, deadline)
 
 
 def _listing_of(transport: Transport, request: Request, deadline: Deadline) -> Listing:
     return read_listings(transport, [request], deadline)[0]
 
 
-def _total_or_refusal(transport: Transport, request: Request, deadline: Deadline) -> int | GateError:
+def _glance_or_error(transport: Transport, request: Request, deadline: Deadline) -> Glance | GateError:
     try:
-        return total_of(transport, request, deadline)
+        return glance(transport, request, deadline)
     except GateError as error:
         return error
 
 
 def _hold_against(
-    transport: Transport, found: _Pass, after: Listing, everything: Request, total: int | GateError, deadline: Deadline
+    transport: Transport, found: _Pass, after: Listing, everything: Request, second: Glance | GateError, deadline: Deadline
 ) -> _Pass:
     """Hold what was read against the listing after it, and against the second route: the call without a key."""
     against: list[str] = []
     failure = after.cause
     if after.cause is None and _summary(after) != _summary(found.keys):
         against.append("the listing of keys changed while the files were read")
-    for row_listing in found.files:
-        key = dict(row_listing.request.parameters)["SensitiveFileKey"]
-        listed = [row.fields for row in found.keys.rows if row.fields["SensitiveFileKey"] == key]
-        if not row_listing.rows and any((to_int(fields.get("UnprocessedNum")) or 0) > 0 for fields in listed):
+    for listing in found.files:
+        key = _key_of(listing)
+        figures = [to_int(row.fields.get("UnprocessedNum")) for row in found.keys.rows if row.fields["SensitiveFileKey"] == key]
+        # No figure is not a figure of zero.
+        if not listing.rows and any(figure != 0 for figure in figures):
             against.append(f"key {key} is listed with unprocessed files, and yields none")
-        if any(row.fields["SensitiveFileKey"] != key for row in row_listing.rows):
-            against.append(f"files of another key came back for key {key}")
-    keyed = [row for listing in found.files for row in listing.rows]
-    if isinstance(total, RefusedError):
-        return _Pass(found.keys, found.files, (), f"refused: {total.cause.what}", None, tuple(against), failure)
-    if isinstance(total, GateError):
-        return _Pass(found.keys, found.files, (), "failed", None, tuple(against), failure or total.cause)
-    added: tuple[Row, ...] = ()
-    if total < len(keyed):
-        against.append(f"the call without a key counts {total} files, the calls by key {len(keyed)}")
-    elif total > len(keyed):
+    if isinstance(second, RefusedError):
+        return _Pass(found.keys, found.files, (), f"refused: {second.cause.what}", None, tuple(against), failure)
+    if isinstance(second, GateError):
+        return _Pass(found.keys, found.files, (), "failed", None, tuple(against), failure or second.cause)
+    keyed = Counter(row.identity for listing in found.files for row in listing.rows)
+    rows = second.rows
+    if second.problem is not None:
+        against.append(f"the call without a key: {second.problem}")
+    if second.total < keyed.total():
+        against.append(f"the call without a key counts {second.total} files, the calls by key {keyed.total()}")
+    elif second.total > keyed.total():
         whole = read_listings(transport, [everything], deadline)[0]
         failure = failure or whole.cause
-        surplus = Counter(row.identity for row in whole.rows) - Counter(row.identity for row in keyed)
-        added = tuple(_pick(whole.rows, surplus))
-        if Counter(row.identity for row in keyed) - Counter(row.identity for row in whole.rows):
+        rows = whole.rows
+        if keyed - Counter(row.identity for row in rows):
             against.append("the call without a key lacks files that the calls by key hold")
-    return _Pass(found.keys, found.files, added, "asked", total, tuple(against), failure)
+    added = tuple(_pick(rows, Counter(row.identity for row in rows) - keyed))
+    if added and second.total <= keyed.total():
+        against.append("the call without a key holds files that the calls by key lack")
+    return _Pass(found.keys, found.files, added, "asked", second.total, tuple(against), failure)
+
+
+def _key_of(listing: Listing) -> str:
+    return str(dict(listing.request.parameters)["SensitiveFileKey"])
+
+
+def _of_its_key(listing: Listing) -> Listing:
+    """Give a listing that holds files of another key than was asked for the cause that it cannot be trusted; case may differ."""
+    strangers = [row for row in listing.rows if str(row.fields["SensitiveFileKey"]).casefold() != _key_of(listing).casefold()]
+    if not strangers or listing.cause is not None:
+        return listing
+    what = f"{len(strangers)} files of another key came back for the key {_key_of(listing)}"
+    return replace(listing, cause=Cause(ExitCode.PROTOCOL, what, REPORT_IT, FILES))
 
 
 def _pick(rows: tuple[Row, ...], wanted: Counter[bytes]) -> list[Row]:
@@ -187,6 +204,7 @@ def _complete(found: _Pass) -> Proof:
     figures = (
         ("keys_listed", len(found.keys.rows)),
         ("keys_total", -1 if found.keys.total is None else found.keys.total),
+        ("listed_count", sum(to_int(row.fields.get("Count")) or 0 for row in found.keys.rows)),
         ("files_read", sum(len(listing.rows) for listing in found.files)),
         ("files_total", sum(listing.total or 0 for listing in found.files)),
         ("pages", sum(listing.pages for listing in listings)),
@@ -219,7 +237,9 @@ def _consistent(found: _Pass, rules: EvidenceRules) -> Proof:
         cause = Cause(ExitCode.INCOMPLETE, f"the findings do not add up: {what}", _REREAD, KEYS) if rules.inferred == "error" else None
         return Proof("consistent", ProofState.FAILED, what, figures, cause)
     more = f"; {len(found.added)} findings came from the call without a key alone" if found.added else ""
-    return Proof("consistent", ProofState.HELD, f"a second listing and the call without a key agree ({found.second_route}){more}", figures)
+    if found.second_total is None:
+        return Proof("consistent", ProofState.HELD, f"a second listing agrees; the call without a key was {found.second_route}", figures)
+    return Proof("consistent", ProofState.HELD, f"a second listing and the call without a key agree{more}", figures)
 
 
 def _findings(rows: list[Row]) -> tuple[Finding, ...]:

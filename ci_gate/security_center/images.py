@@ -74,7 +74,7 @@ def find_by_uuid(transport: Transport, uuid: str, reference: ImageReference | No
             advice="Try again in some minutes.",
             action="DescribeImageInstances",
         )
-    image = _image(rows[0])
+    image = _image(_agreeing(rows))
     return image, identity_proof(image, reference, len(rows))
 
 
@@ -83,9 +83,9 @@ def refresh(transport: Transport, image: Image, deadline: Deadline) -> Image:
 
     :raises IncompleteError: if it is no longer listed.
     """
-    for row in _instances(transport, (("repoName", image.repository),), deadline):
-        if row["Uuid"] == image.uuid and _digest(row) == image.digest:
-            return _image(row)
+    rows = [row for row in _instances(transport, (("repoName", image.repository),), deadline) if row["Uuid"] == image.uuid]
+    if rows and _digest(rows[0]) == image.digest:
+        return _image(_agreeing(rows))
     raise IncompleteError(
         f"the image {image.uuid} is no longer listed",
         advice="It was deleted or replaced while the gate waited. Run again.",
@@ -104,6 +104,7 @@ def identity_proof(image: Image, reference: ImageReference | None, candidates: i
             advice="Wait until the image is synchronised, then run again.",
             action="DescribeImageInstances",
         )
+    # That the registry is the one asked for is told by some rows only.
     figures = (("digest", f"sha256:{image.digest}"), ("uuid", image.uuid), ("rows", candidates))
     if reference is not None and reference.digest is None:
         return Proof("identity", ProofState.HELD, f"found by tag, for sha256:{image.digest}: deploy that digest", figures)
@@ -140,21 +141,40 @@ def _matches(row: JsonObject, reference: ImageReference) -> bool:
 
 def _public(host: str) -> str:
     """Return the public name of a registry host: one registry is reached by several, such as ``registry-vpc.…`` inside a network."""
-    first, dot, rest = host.partition(".")
+    first, dot, rest = host.strip().lower().removesuffix(":443").removesuffix(".").partition(".")
     return f"{first.removesuffix('-vpc').removesuffix('-internal')}{dot}{rest}"
 
 
 def _hosts(endpoints: object) -> set[str]:
-    """Return the registry hosts that a row names: ``Endpoints`` is a list in JSON, as text. What is of another form tells nothing."""
+    """Return the registry hosts that a row names: ``Endpoints`` is JSON, as text. What is no JSON tells nothing."""
     try:
-        listed = json.loads(endpoints) if isinstance(endpoints, str) else []
+        found = json.loads(endpoints) if isinstance(endpoints, str) else None
     except (ValueError, RecursionError):
         return set()
-    texts: list[str] = []
-    for entry in listed if isinstance(listed, list) else []:
-        values = entry.values() if isinstance(entry, dict) else (entry,)
-        texts.extend(value for value in values if isinstance(value, str) and "." in value)
-    return {text.rpartition("://")[2].partition("/")[0].lower() for text in texts}
+    hosts, unread = set(), [found]
+    while unread:
+        value = unread.pop()
+        if isinstance(value, dict):
+            unread.extend(value.values())
+        elif isinstance(value, list):
+            unread.extend(value)
+        elif isinstance(value, str) and value.strip():
+            hosts.add(value.rpartition("://")[2].partition("/")[0])
+    return hosts
+
+
+def _agreeing(rows: list[JsonObject]) -> JsonObject:
+    """Return one of the rows of a uuid, a row a tag, if they say the same of the image.
+
+    :raises IncompleteError: if they do not.
+    """
+    if len({(_digest(row), row.get("ScaStatus"), row.get("ScaResult")) for row in rows}) > 1:
+        raise IncompleteError(
+            f"Security Center lists the image {rows[0]['Uuid']} several times, with different digests or scans",
+            advice="Try again in some minutes.",
+            action="DescribeImageInstances",
+        )
+    return rows[0]
 
 
 def _only_one(rows: list[JsonObject], reference: ImageReference) -> Image:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError
-from ci_gate.security_center.pool import run_all
+from ci_gate.security_center.contracts import REPORT_IT
+from ci_gate.security_center.pool import NotRunError, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 # services that cap the size.
 PAGE_SIZES = (100, 20, 50, 10, 7, 3)
 _MAX_READINGS = 4
+_MAX_PAGES = 20_000  # of all listings that are read together: more is no image, but a service that makes up totals
 MAX_ROWS = 1_000_000
 _PAUSE_S = 1.0
 _EXCERPT = "Promt"
+_FILE_IDENTITY = ("SensitiveFileKey", "FilePath", "Md5", "LayerDigest", "RiskLevel", _EXCERPT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ def _read_once(transport: Transport, wanted: Sequence[tuple[Request, int]], dead
     ask = partial(_ask, transport, deadline)
     firsts = run_all([partial(ask, request, 1, size) for request, size in wanted], transport.workers)
     rest: list[tuple[int, int]] = []
+    left = _MAX_PAGES
     for index, first in enumerate(firsts):
         reading, (request, size) = readings[index], wanted[index]
         _take(reading, request, 1, first)
@@ -130,13 +134,16 @@ def _read_once(transport: Transport, wanted: Sequence[tuple[Request, int]], dead
         # A server may cap the page size: what it echoes is what it counts its pages by.
         reading.size = page_info.page_size if 0 < page_info.page_size < size else size
         reading.page_count = max(1, -(-page_info.total // reading.size))
-        if page_info.total > MAX_ROWS:
-            what = f"the listing claims {page_info.total} rows, more than {MAX_ROWS}"
+        left -= reading.page_count
+        if page_info.total > MAX_ROWS or left < 0:
+            what = f"the listing claims {page_info.total} rows on {reading.page_count} pages, more than the gate reads"
             reading.failure = ProtocolError(what, advice="Report it with the request id.", action=request.action).cause
             continue
         if not _echo_problem(reading, 1, reading.pages[1]):
             rest.extend((index, page) for page in range(2, reading.page_count + 1))
-    answers = run_all([partial(ask, wanted[index][0], page, readings[index].size) for index, page in rest], transport.workers)
+    answers = run_all(
+        [partial(ask, wanted[index][0], page, readings[index].size) for index, page in rest], transport.workers, lambda: deadline.passed
+    )
     for (index, page), answer in zip(rest, answers, strict=True):
         _take(readings[index], wanted[index][0], page, answer)
     for reading in readings:
@@ -151,7 +158,14 @@ def _turn_into_rows(reading: _Reading) -> None:
         answer = reading.pages[page]
         reading.problem = reading.problem or _echo_problem(reading, page, answer)
         for fields in answer.rows:
-            row = _row(fields)
+            try:
+                row = _row(fields)
+            except RecursionError:
+                cause = ProtocolError(
+                    "a row is nested too deeply", advice=REPORT_IT, action=answer.action, request_id=answer.request_id
+                ).cause
+                reading.failure = reading.failure or cause
+                continue
             reading.repeats = reading.repeats or page_of.setdefault(row.identity, page) != page
             reading.rows.append(row)
     reading.pages.clear()
@@ -164,6 +178,9 @@ def _ask(transport: Transport, deadline: Deadline, request: Request, page: int, 
 def _take(reading: _Reading, request: Request, page: int, outcome: Answer | BaseException) -> None:
     if isinstance(outcome, GateError):
         reading.failure = reading.failure or outcome.cause
+    elif isinstance(outcome, NotRunError):
+        what = "the time was up before every page was read"
+        reading.failure = reading.failure or Cause(ExitCode.UNAVAILABLE, what, "Give the run more time with --timeout.", request.action)
     elif isinstance(outcome, BaseException):
         raise outcome
     elif outcome.page_info is None:  # the contracts of paged calls ask for it
@@ -237,16 +254,36 @@ def _listing(request: Request, readings: list[_Reading], rows: Iterable[Row], ca
 
 
 def _row(fields: JsonObject) -> Row:
-    """Drop the excerpt where it is read; its hash, keyed for nothing and kept in memory only, still tells rows apart."""
-    canonical = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    """Drop the excerpt where it is read; its hash, kept in memory only, still tells rows apart.
+
+    A file is known by what does not change from one call to the next: times and texts can, and would hide a page served twice.
+    """
+    lasting = {name: fields.get(name) for name in _FILE_IDENTITY} if "FilePath" in fields else fields
+    canonical = json.dumps(lasting, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode("ascii")
     return Row(hashlib.sha256(canonical).digest(), {name: value for name, value in fields.items() if name != _EXCERPT})
 
 
-def total_of(transport: Transport, request: Request, deadline: Deadline) -> int:
-    """Return ``TotalCount`` of a listing from its first page, at the documented default size.
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The first page of a listing: its total, its rows, and what is wrong with it."""
+
+    total: int
+    rows: tuple[Row, ...]
+    problem: str | None
+
+
+def glance(transport: Transport, request: Request, deadline: Deadline) -> Glance:
+    """Read the first page of a listing, at the documented default size.
 
     :raises GateError: when the call fails.
     """
-    answer = transport.call(request.action, request.page(1, PAGE_SIZES[1]), deadline)
+    reading = _Reading(PAGE_SIZES[1], PAGE_SIZES[1])
+    answer = _ask(transport, deadline, request, 1, reading.size)
     assert answer.page_info is not None
-    return answer.page_info.total
+    reading.total = answer.page_info.total
+    if 0 < answer.page_info.page_size < reading.size:
+        reading.size = answer.page_info.page_size
+    reading.page_count = max(1, -(-reading.total // reading.size))
+    reading.pages[1] = answer
+    _turn_into_rows(reading)
+    return Glance(reading.total, tuple(reading.rows), reading.problem)

@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def run_all(tasks: Iterable[Callable[[], T]], workers: int) -> list[T | BaseException]:
-    """Run every task and return what each returned or raised, in the order of the tasks."""
+class NotRunError(Exception):
+    """A task that was not begun, since the work was stopped before."""
+
+
+def run_all(tasks: Iterable[Callable[[], T]], workers: int, stop: Callable[[], bool] = lambda: False) -> list[T | BaseException]:
+    """Run every task and return what each returned or raised, in the order of the tasks.
+
+    :param stop: asked before each task; once it says so, the others become a :class:`NotRunError`.
+    """
     listed = list(tasks)
-    results: list[T | BaseException] = [RuntimeError("not run")] * len(listed)
+    results: list[T | BaseException] = [NotRunError()] * len(listed)
     todo: SimpleQueue[int] = SimpleQueue()
     for index in range(len(listed)):
         todo.put(index)
@@ -25,8 +32,10 @@ def run_all(tasks: Iterable[Callable[[], T]], workers: int) -> list[T | BaseExce
     def work() -> None:
         while True:
             try:
-                index = todo.get_nowait()
+                index = -1 if stop() else todo.get_nowait()
             except Empty:
+                index = -1
+            if index < 0:
                 ended.put(None)
                 return
             try:

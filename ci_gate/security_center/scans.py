@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _FAILED = {"FAIL", "TIMEOUT", "TIMOUT"}  # TIMOUT: the documents of the task spell it so
 _FINE_RESULTS = {"", "SUCCESS", "FORBID_CREATE_REPEAT_TASK"}  # the last: someone else's task did the scan
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 20.0
+_MAX_SKEW_S = 300
 _SAY_EVERY_S = 30.0  # a CI platform may end a job that says nothing
 _UNSUPPORTED = {
     "TASK_NOT_SUPPORT_REGION": "Security Center cannot scan registries in this region: push to a registry in a region that it supports.",
@@ -77,8 +78,10 @@ def _check_age(image: Image, age_s: int | None, rules: EvidenceRules) -> None:
     """
     if rules.max_scan_age_s is None:
         return
-    if age_s is None:
-        raise _not_scanned(image, "the age of the scan cannot be told", "The service sent no time of the scan: scan the image again.")
+    if age_s is None or age_s < -_MAX_SKEW_S:
+        raise _not_scanned(
+            image, "the age of the scan cannot be told", "The service sent no time of the scan, or one in the future: scan the image again."
+        )
     if age_s > rules.max_scan_age_s:
         what = f"the scan is {age_s} s old, the policy allows {rules.max_scan_age_s:.0f} s"
         raise _not_scanned(image, what, "Scan the image again in Security Center, then run again.")

@@ -19,7 +19,8 @@ from ci_gate.errors import (
     UnavailableError,
     UsageError,
 )
-from ci_gate.security_center.contracts import Answer, judge, parse_json
+from ci_gate.security_center.contracts import REPORT_IT as _REPORT_IT
+from ci_gate.security_center.contracts import Answer, judge, parse_json, to_bool
 from ci_gate.security_center.limiter import MAX_WINDOW, Limiter
 from ci_gate.security_center.pool import run_bounded
 
@@ -34,8 +35,8 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 _SLACK_S = 1.0  # the session ends a slow answer itself; the watchdog behind it comes a little later
 _UNREADABLE_TRIES = 3
-_HTTP_REDIRECT, _HTTP_BAD_REQUEST, _HTTP_SERVER_ERROR = 300, 400, 500
-_PROXY_AUTH, _TOO_MANY, _UNAUTHORIZED, _FORBIDDEN = 407, 429, 401, 403
+_HTTP_OK, _HTTP_REDIRECT, _HTTP_BAD_REQUEST, _HTTP_SERVER_ERROR = 200, 300, 400, 500
+_PROXY_AUTH, _REQUEST_TIMEOUT, _TOO_MANY, _UNAUTHORIZED, _FORBIDDEN = 407, 408, 429, 401, 403
 
 # Gateway codes of rejected credentials; `NoPermission` and `Forbidden.*` are told apart below.
 _REJECTED = re.compile(
@@ -45,7 +46,8 @@ _REJECTED = re.compile(
 _CLOCK = re.compile(r"InvalidTimeStamp|IllegalTimestamp|RequestTimeTooSkewed", re.IGNORECASE)
 _FORBIDDEN_CODE = re.compile(r"NoPermission|Forbidden|Unauthorized|AccessDenied", re.IGNORECASE)
 _THROTTLED_CODE = re.compile(r"Throttling|TooManyRequests|QpsLimit", re.IGNORECASE)
-_PASSING_CODE = re.compile(r"ServiceUnavailable|InternalError|ServerError|ServiceTimeout", re.IGNORECASE)
+_PASSING_CODE = re.compile(r"ServiceUnavailable|InternalError|ServerError|ServiceTimeout|RequestTimeout", re.IGNORECASE)
+_PARAMETER_CODE = re.compile(r"SensitiveFileKey|(Missing|Mandatory|Invalid|Illegal)Param|ParameterMissing", re.IGNORECASE)
 
 HOW_TO_GIVE_CREDENTIALS = (
     "Give credentials in one of these ways: OIDC of the CI platform (ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and "
@@ -182,9 +184,11 @@ def _judge_raw(action: str, raw: RawAnswer) -> Answer | _Failure:
     if isinstance(body, dict):
         request_id = _safe(body.get("RequestId")) or request_id
     code = _safe(body.get("Code")) if isinstance(body, dict) else None
-    refused = isinstance(body, dict) and body.get("Success") is False
+    refused = isinstance(body, dict) and to_bool(body.get("Success")) is False
     if raw.status >= _HTTP_BAD_REQUEST or (refused and code not in {None, "200"}):
         return _refused(action, raw, code or "none", request_id)
+    if raw.status != _HTTP_OK:
+        return _Failure(ProtocolError(f"HTTP {raw.status} is no answer", advice=_REPORT_IT, action=action, request_id=request_id))
     try:
         return judge(action, body, request_id, raw.server_ms)
     except ProtocolError as error:
@@ -220,16 +224,20 @@ def _refused(action: str, raw: RawAnswer, code: str, request_id: str | None) -> 
             UnauthorizedError(f"the credentials were rejected ({said})", advice=_rejected(code), action=action, request_id=request_id)
         )
     if _FORBIDDEN_CODE.search(code) or raw.status in {_UNAUTHORIZED, _FORBIDDEN}:
-        advice = f"Grant the RAM action yundun-sas:{action} to the identity that the gate runs as."
-        return _Failure(UnauthorizedError(f"no permission ({said})", advice=advice, action=action, request_id=request_id))
-    if raw.status >= _HTTP_SERVER_ERROR or _PASSING_CODE.search(code):
+        permission = f"yundun-sas:{action}"
+        advice = f"Grant the RAM action {permission} to the identity that the gate runs as."
+        what = f"no permission ({said})"
+        error = UnauthorizedError(what, advice=advice, action=action, request_id=request_id, permission=permission)
+        return _Failure(error)
+    if raw.status >= _HTTP_SERVER_ERROR or raw.status == _REQUEST_TIMEOUT or _PASSING_CODE.search(code):
         error = UnavailableError(f"the service failed ({said})", advice=_MORE_TIME, action=action, request_id=request_id)
         return _Failure(error, retry=True, throttled=raw.retry_after_s is not None, retry_after_s=raw.retry_after_s)
     if raw.retry_after_s is not None:
         error = UnavailableError(f"the service asked to wait ({said})", advice=_MORE_TIME, action=action, request_id=request_id)
         return _Failure(error, retry=True, throttled=True, retry_after_s=raw.retry_after_s)
     advice = "The service does not accept the call as the gate makes it. Report it with the request id."
-    kind = RefusedError if raw.status >= _HTTP_BAD_REQUEST else ProtocolError
+    # Only a refusal of the parameters as such is one that a caller may expect; anything else is an answer that makes no sense.
+    kind = RefusedError if raw.status in {_HTTP_OK, _HTTP_BAD_REQUEST} and _PARAMETER_CODE.search(code) else ProtocolError
     return _Failure(kind(f"the call was refused ({said})", advice=advice, action=action, request_id=request_id))
 
 
@@ -288,6 +296,19 @@ def _snake(action: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower()
 
 
+def _fit_for_headers(model: Any) -> Any:
+    """Return a credential model if its parts can be sent, without one of them being quoted.
+
+    :raises UnauthorizedError: if one holds a blank, a line break or a character outside ASCII.
+    """
+    for name in ("access_key_id", "access_key_secret", "security_token"):
+        value = getattr(model, name, None) or ""
+        if not re.fullmatch(r"[!-~]*", value):
+            advice = "Set it again: a line break at its end is the usual mistake, as where a file was read whole."
+            raise UnauthorizedError(f"the credentials hold an {name} with a blank, a line break or a strange character", advice=advice)
+    return model
+
+
 class _Credentials:
     """The SDK's default chain, with its failures as errors of ours: its texts can hold the OIDC token."""
 
@@ -301,7 +322,9 @@ class _Credentials:
         try:
             if self._chain is None:
                 self._chain = ChainClient()
-            return self._chain.get_credential()
+            return _fit_for_headers(self._chain.get_credential())
+        except GateError:
+            raise
         except Exception as error:  # noqa: BLE001 - the chain raises bare exceptions of many kinds
             text = str(error)
         if os.environ.get("ALIBABA_CLOUD_OIDC_TOKEN_FILE") and "OIDCRoleArnCredentialsProvider" in text:
@@ -328,7 +351,10 @@ def prepare_environment() -> None:
 def _silence_sdk() -> None:
     """Switch off the SDK's loggers, whatever handlers they bring: they print tokens, and URLs with tokens, to stderr."""
     for name in ("credentials", "darabonba-core", "alibabacloud-tea", "urllib3", "requests", "apscheduler"):
-        logging.getLogger(name).disabled = True
+        logger = logging.getLogger(name)
+        logger.disabled = True
+        logger.setLevel(logging.CRITICAL + 1)  # for the loggers below it, which ask it for their level
+        logger.propagate = False
 
 
 def connect(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -97,3 +98,47 @@ def test_a_report_to_dev_stdout_goes_where_output_is_redirected_to(gate):
     assert done.returncode == 0, done.stderr
     assert "passed" == json.loads((gate.folder / "out.json").read_text())["verdict"]
     assert Path("/dev/stdout").is_symlink()
+
+
+@pytest.mark.parametrize("word", ["bash_source", "bash_complete", "nonsense"])
+def test_a_completion_variable_does_not_turn_a_check_into_a_pass(gate, word):
+    bad = image({"key": "pem", "path": "/k", "risk_level": "high"})
+
+    assert 10 == gate.check(gate.world(bad), _CI_GATE_COMPLETE=word).code
+
+
+def test_completion_works(gate):
+    assert "complete" in gate.run(_CI_GATE_COMPLETE="bash_source").out
+
+
+@pytest.mark.parametrize(("redirect", "code"), [("2>&-", 0), ("2>/dev/full", 0), ("-o json=- >&-", 30), ("-o json=- >/dev/full", 30)])
+def test_a_broken_stream_is_not_a_pass_and_no_bug(gate, redirect, code):
+    world = gate.world(image())
+    line = f"'{COMMAND}' check {NAME}@sha256:{DIGEST} --emulate={world} -v --report-dir reports {redirect}"
+
+    done = subprocess.run(["sh", "-c", line], cwd=gate.folder, env=gate.environment(), capture_output=True, timeout=60, check=False)
+
+    result = json.loads((gate.folder / "reports" / "result.json").read_text())
+    assert (code, code) == (done.returncode, result["exit_code"])
+
+
+def test_a_pipe_gets_one_report_and_one_that_nobody_reads_is_an_error(gate):
+    os.mkfifo(gate.folder / "pipe")
+    assert 30 == gate.check(gate.world(image()), "-o", "json=pipe").code
+
+    with subprocess.Popen(["cat", gate.folder / "pipe"], stdout=subprocess.PIPE) as reader:
+        assert 0 == gate.check(gate.world(image()), "-o", "json=pipe").code
+        assert reader.stdout
+        assert "passed" == json.loads(reader.stdout.read())["verdict"]
+
+
+def test_a_report_never_replaces_what_the_run_reads(gate):
+    policy = gate.policy("version: 1\ndeny: {keys: [pem]}\n")
+
+    assert 2 == gate.check(gate.world(image()), "--policy", policy, "-o", "json=policy.yaml").code
+    assert policy.read_text().startswith("version")
+
+
+@pytest.mark.parametrize("uuid", ["", "a b", "\udcff"])
+def test_a_uuid_that_is_none_is_a_usage_error(gate, uuid):
+    assert 2 == gate.run("check", "--emulate", "--image-uuid", uuid).code

@@ -54,3 +54,20 @@ def test_the_callers_own_credentials_are_not_sent_to_the_embedded_endpoint(gate)
     # Signed with them, the call would be refused: 21.
     assert finished.code == 20, finished.err
     assert CANARY not in finished.everything
+
+
+@pytest.mark.parametrize("secret", [f"{CANARY}\n", f" {CANARY}", f"{CANARY}\u00e9"], ids=ascii)
+def test_a_secret_with_a_line_break_is_said_without_being_told(gate, secret):
+    keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret}
+
+    finished = gate.run("check", REFERENCE, "--timeout", "8s", "-vv", "--report-dir", "reports", HTTPS_PROXY=PROXY, **keys)
+
+    assert finished.code == 21, finished.err
+    assert CANARY not in finished.everything
+
+
+def test_an_endpoint_with_a_password_is_not_quoted(gate):
+    finished = gate.run("check", REFERENCE, "--endpoint", f"https://user:{CANARY}@sas.example.com", "--report-dir", "reports")
+
+    assert finished.code == 2
+    assert CANARY not in finished.everything

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import date
 
 import pytest
@@ -97,9 +98,15 @@ def test_nonsense_from_any_call_is_never_a_pass(action, text):
 def test_a_call_that_fails_to_the_end_has_its_code(action, fault, code):
     result = decide({"action": action, **fault}, seconds=2.0)
 
-    # Coverage and whitelists that the caller may not see are a warning by default.
-    may_be_refused = code is ExitCode.UNAUTHORIZED and action in {PAGED[3], "GetSensitiveDefineRuleConfig"}
-    assert (ExitCode.PASSED if may_be_refused else code) is result.exit_code, result.causes
+    assert code is result.exit_code, result.causes
+
+
+@pytest.mark.parametrize("action", [PAGED[3], "GetSensitiveDefineRuleConfig"])
+def test_settings_that_the_caller_may_not_read_are_a_warning(action):
+    result = decide(account={"deny_actions": [action]})
+
+    assert ExitCode.PASSED is result.exit_code, result.causes
+    assert [f"yundun-sas:{action}" in proof.detail for proof in result.evidence if proof.state == "unknown"] == [True]
 
 
 @pytest.mark.parametrize("action", [*PAGED, "GetSensitiveDefineRuleConfig"])
@@ -134,3 +141,104 @@ def test_alike_rows_that_a_capped_page_size_tears_apart_are_still_believed():
 
 def test_the_digest_is_the_one_that_was_asked_for():
     assert DIGEST == decide().image.digest
+
+
+FILES, KEYS_CALL = PAGED[2], PAGED[1]
+
+
+def _state(result, name):
+    return next(proof for proof in result.evidence if proof.name == name)
+
+
+def test_a_total_of_the_second_route_that_belies_its_rows_is_never_a_pass():
+    result = decide(
+        {"action": KEYS_CALL, "kind": "empty_page"},
+        {"action": KEYS_CALL, "kind": "total", "by": -len(KEYS)},
+        {"action": FILES, "key": "", "kind": "total", "by": -ROWS},
+    )
+
+    assert ExitCode.INCOMPLETE is result.exit_code, result.causes
+    assert result.verdict.decisions  # the rows of the page that was seen are judged
+
+
+@pytest.mark.parametrize("figures", [[], ["UnprocessedNum"], ["UnprocessedNum", "Count"]], ids=str)
+def test_a_key_that_is_listed_and_yields_nothing_is_never_a_pass(figures):
+    dropped = [{"action": KEYS_CALL, "kind": "set_field", "where": "every_row", "field": name, "absent": True} for name in figures]
+    nothing = [
+        fault
+        for key in (*KEYS, "")
+        for fault in (
+            {"action": FILES, "key": key, "kind": "empty_page"},
+            {"action": FILES, "key": key, "kind": "total", "by": -ROWS if key == "" else -ROWS // 2},
+        )
+    ]
+
+    assert ExitCode.INCOMPLETE is decide(*dropped, *nothing).exit_code
+
+
+def test_files_of_another_key_cannot_be_trusted_whatever_the_policy_accepts():
+    fault = {"action": FILES, "key": "sqlite", "kind": "set_field", "where": "every_row", "field": "SensitiveFileKey", "value": "pem"}
+
+    assert ExitCode.PROTOCOL is decide(fault).exit_code
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (400, "MissingSensitiveFileKey", ExitCode.PASSED),
+        (400, "InvalidImageUuid.NotFound", ExitCode.PROTOCOL),
+        (404, "InvalidAction.NotFound", ExitCode.PROTOCOL),
+        (409, "Conflict", ExitCode.PROTOCOL),
+        (413, "TooLarge", ExitCode.PROTOCOL),
+    ],
+)
+def test_the_second_route_may_be_refused_for_want_of_a_key_and_for_nothing_else(status, code, expected):
+    result = decide({"action": FILES, "key": "", "kind": "status", "status": status, "code": code})
+
+    assert expected is result.exit_code, result.causes
+    if expected is ExitCode.PASSED:
+        assert "refused" in _state(result, "consistent").detail
+
+
+@pytest.mark.parametrize("body", [{"Success": False}, {"Success": "false"}, {"Code": "500"}, {"HttpStatusCode": 500}], ids=str)
+def test_an_answer_that_says_that_it_failed_is_believed(body):
+    name, value = next(iter(body.items()))
+    fault = {"action": PAGED[0], "kind": "set_field", "where": "answer", "field": name, "value": value}
+
+    assert ExitCode.PROTOCOL is decide(fault).exit_code
+
+
+@pytest.mark.parametrize("status", [201, 202, 206])
+def test_only_http_200_is_an_answer(status):
+    assert ExitCode.PROTOCOL is decide({"action": KEYS_CALL, "kind": "body", "status": status, "text": "{}"}).exit_code
+
+
+def test_other_rules_that_are_off_are_a_warning_where_thresholds_count():
+    proof = _state(decide(rules_off=["pem"]), "covered")
+
+    assert ("unknown", None) == (proof.state, proof.cause)
+
+
+def test_a_rule_of_an_unknown_key_that_is_off_is_never_a_pass():
+    assert ExitCode.INCOMPLETE is decide(rules_extra=["alibabacloud_ak"], rules_off=["alibabacloud_ak"]).exit_code
+
+
+def test_a_page_that_is_served_again_with_other_times_is_noticed():
+    times = {"action": FILES, "kind": "set_field", "where": "every_row", "field": "LastScanTime"}
+    faults = [{"kind": "duplicate_page", "page": 2}, {**times, "page": 1, "value": 1}, {**times, "page": 2, "value": 2}]
+    one = image(generate={"count": 200, "seed": 3, "keys": ["sqlite"]})
+
+    assert ExitCode.INCOMPLETE is decide(*({"action": FILES, **fault} for fault in faults), images=[one]).exit_code
+
+
+def test_a_made_up_total_ends_in_time():
+    started = time.monotonic()
+
+    result = decide(
+        {"action": FILES, "kind": "total", "by": 900_000},
+        {"action": FILES, "kind": "set_field", "where": "answer", "field": "PageInfo.PageSize", "value": 1},
+        seconds=3.0,
+    )
+
+    assert result.exit_code is not ExitCode.PASSED
+    assert time.monotonic() - started < 8

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from runs import BLOCKED_IMAGE, PROOFS, RUNS, run_of, runs
 
-from ci_gate.errors import ExitCode
-from ci_gate.report import render
+from ci_gate.errors import Cause, ExitCode
+from ci_gate.report import FORMATS, render
 from ci_gate.report.terminal import render_terminal
 from ci_gate.verdict import ImageResult, Status, Verdict
 
@@ -40,6 +41,16 @@ def _check(run):
 @pytest.mark.parametrize("kind", RUNS)
 def test_all_reports_agree(kind):
     _check(RUNS[kind])
+
+
+@pytest.mark.parametrize("kind", ["passed", "blocked", "undecided", "warn", "multi-image"])
+def test_what_ended_the_run_is_in_every_report_whatever_the_images_say(kind):
+    cause = Cause(ExitCode.INTERRUPTED, "the run was interrupted", "run it again")
+    run = replace(RUNS[kind], causes=(cause,))
+
+    _check(run)
+    for text in (*(render(name, run) for name in FORMATS), render_terminal(run)):
+        assert cause.what in text
 
 
 @pytest.mark.parametrize("mode", ["enforce", "warn"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import cmarkgfm
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from runs import HOSTILE, RUNS, finding, image, run_of, runs, texts, violation
 
 from ci_gate.errors import Cause, ExitCode
+from ci_gate.model import Proof, ProofState, SourceInfo
 from ci_gate.report.markdown import code, plain, render_markdown
 from ci_gate.report.text import printable
-from ci_gate.verdict import ImageResult, Outcome, Verdict
+from ci_gate.verdict import Decision, ImageResult, Outcome, PolicySummary, RuleResult, Verdict
 
 ALLOWED = {
     *("h2", "h3", "h4", "p", "strong", "ul", "li", "blockquote", "code", "span", "details", "summary"),
@@ -78,6 +80,14 @@ def test_a_text_is_shown_as_it_is_and_does_nothing(text):
         assert not [text for text in page.loose if "@" in text or re.search(r"://|#\d", text)]
 
 
+@pytest.mark.parametrize("char", '\\`*[]|<>~&"$!')
+def test_a_character_that_any_dialect_gives_a_meaning_is_an_entity(char):
+    entities = f"a{f'&#{ord(char)};' * len(printable(char))}b"
+
+    assert entities == plain(f"a{char}b")
+    assert f"<code>{entities}</code>" == code(f"a{char}b")
+
+
 @pytest.mark.parametrize("path", HOSTILE)
 def test_a_hostile_path_stays_in_its_cell(path):
     page = _page(render_markdown(run_of(_image(violation(finding("pem", path))))))
@@ -86,6 +96,25 @@ def test_a_hostile_path_stays_in_its_cell(path):
     assert [printable(path, 1_000)] == [row[2] for row in rows]
     assert page.elements <= ALLOWED
     assert not page.attributes
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_hostile_text_is_harmless_wherever_it_stands(text):
+    cause = Cause(ExitCode.INCOMPLETE, text, text, text, text, text)
+    found = finding(text, text, text, name=text, layer_digest=text)
+    decided = tuple(Decision(found, outcome, text, text, None) for outcome in Outcome)
+    proofs = (Proof(text, ProofState.UNKNOWN, text), Proof(text, ProofState.FAILED, text, cause=cause))
+    shown = ImageResult(text, "warn", None, image(text), proofs, Verdict(decided, (RuleResult(text, text, passed=False, detail=text),)))
+    other = replace(shown, failures=(Cause(ExitCode.PROTOCOL, text, text),))
+    policy = PolicySummary(text, text, text, text)
+    fields = {"tool_version": text, "policy": policy, "source": SourceInfo(text, text, text), "started": text, "request_ids": (text,)}
+    page = _page(render_markdown(run_of(shown, other, causes=(cause,), **fields)))
+
+    assert page.elements <= ALLOWED
+    assert not page.attributes
+    assert not [one for one in page.loose if "@" in one or re.search(r"://|#\d", one)]
+    # A table of images; for each image one of violations, other findings, rules and proofs. The first row of each is its header.
+    assert [5] * 3 + ([5] * 2 + [5] * 3 + [4] * 2 + [3] * 3) * 2 == [len(row) for row in page.rows]
 
 
 @settings(max_examples=150, deadline=None)
