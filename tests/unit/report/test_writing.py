@@ -112,7 +112,7 @@ def test_a_pipe_gets_one_report_and_no_placeholder(tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     got = []
-    reader = threading.Thread(target=lambda: got.append(pipe.read_text("utf-8")))
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text("utf-8")), daemon=True)  # a failure must not hang
     targets = [Target("json", str(pipe))]
 
     write_placeholders(targets, RUNS["unfinished"])
