@@ -81,13 +81,12 @@ def run_check(options: CheckOptions) -> ExitCode:
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
     """Write the reports; where one cannot be written, the others say so too. Standard output comes first: it can only be had once."""
-    from ci_gate.report import STDOUT, ReportsError, render, write_reports
+    from ci_gate.report import STDOUT, ReportsError, write_reports
 
     files = [target for target in targets if target.path != STDOUT]
     try:
-        for target in targets:
-            if target.path == STDOUT:
-                _to_stdout(render(target.format, result))
+        for text in write_reports([target for target in targets if target.path == STDOUT], result):
+            _to_stdout(text)
     except ReportError as error:
         result = replace(result, causes=(*result.causes, *error.causes))
     try:
@@ -118,7 +117,11 @@ def _print_summary(options: CheckOptions, result: RunResult) -> None:
         return
     from ci_gate.report.terminal import render_terminal
 
-    tell(render_terminal(result, color=use_color()))
+    try:
+        summary = render_terminal(result, color=use_color())
+    except Exception as error:  # noqa: BLE001 - the reports are in place: a bug here must not contradict them
+        summary = f"{str(result.status).upper()} exit code {int(result.exit_code)} ({bug(error).what})\n"
+    tell(summary)
 
 
 @dataclass(slots=True)
@@ -129,7 +132,7 @@ class _Run:
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     asked: tuple[Asked, ...] = ()
     done: list[ImageResult] = field(default_factory=list)
-    source: SourceInfo = field(default_factory=lambda: SourceInfo("live"))
+    source: SourceInfo = SourceInfo("")  # noqa: RUF009 - frozen
     request_ids: list[str] = field(default_factory=list)
     summary: PolicySummary | None = None
     mode: str = "enforce"
@@ -138,8 +141,7 @@ class _Run:
     def unfinished(self) -> RunResult:
         """Return the result of a run that was killed: every image undecided."""
         cause = Cause(ExitCode.TERMINATED, "the run did not finish", "Look at the log of the job for what ended it, then run again.")
-        kind = "live" if self.options.emulate is None else "emulated"
-        return replace(self.ended((cause,)), source=SourceInfo(kind))
+        return self.ended((cause,))
 
     def result(self) -> RunResult:
         """Run to the end, whatever that is."""
@@ -189,12 +191,14 @@ class _Run:
         from ci_gate.gate import Asked, undecided
         from ci_gate.verdict import PolicySummary, RunResult
 
+        # Until the connection stands, the command line alone tells what will be asked.
+        source = self.source if self.source.kind else SourceInfo("live" if self.options.emulate is None else "emulated")
         summary = self.summary or PolicySummary(self.options.policy or "not loaded", "enforce", "", "")
         rest = self.asked[len(self.done) :] or (() if self.done else tuple(Asked(text, None) for text in self.options.images))
         pending = tuple(undecided(asked, self.mode, causes[0]) for asked in rest) if causes else ()
         return RunResult(
             tool_version=__version__,
-            source=self.source,
+            source=source,
             policy=replace(summary, mode=self.mode),
             images=(*self.done, *pending),
             causes=causes,

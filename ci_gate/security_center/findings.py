@@ -14,6 +14,8 @@ from ci_gate.security_center.paging import Glance, Listing, Request, Row, glance
 from ci_gate.security_center.pool import run_together
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.transport import Transport
 
@@ -64,7 +66,7 @@ def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan
     found = _read_pass(transport, image, scan_range, deadline)
     if found.disagreements and not found.causes and deadline.sleep(_SECOND_LOOK_S):
         # Something may have been written meanwhile: what still disagrees after a pause is not believed.
-        found = _read_pass(transport, image, scan_range, deadline)
+        found = _keeping(found, _read_pass(transport, image, scan_range, deadline))
     proofs = [_complete(found), _consistent(found, rules)]
     if found.failure is not None and found.failure not in found.causes:
         return Inventory(_findings(found.rows), tuple(proofs), (*found.causes, found.failure))
@@ -120,6 +122,15 @@ def _read_pass(transport: Transport, image: Image, scan_range: ScanRange, deadli
     assert isinstance(after, Listing)
     assert isinstance(second, Glance | GateError)
     return _hold_against(transport, found, after, everything, second, deadline)
+
+
+def _keeping(first: _Pass, second: _Pass) -> _Pass:
+    """Return the second pass with what only the first one saw: a finding that vanishes between two looks is judged, and doubted."""
+    vanished = _pick(first.rows, Counter(row.identity for row in first.rows) - Counter(row.identity for row in second.rows))
+    if not vanished:
+        return second
+    against = (*second.disagreements, f"{len(vanished)} files that were there at the first look were gone at the second")
+    return replace(second, added=(*second.added, *vanished), disagreements=against)
 
 
 def _listing_of(transport: Transport, request: Request, deadline: Deadline) -> Listing:
@@ -182,7 +193,7 @@ def _of_its_key(listing: Listing) -> Listing:
     return replace(listing, cause=Cause(ExitCode.PROTOCOL, what, REPORT_IT, FILES))
 
 
-def _pick(rows: tuple[Row, ...], wanted: Counter[bytes]) -> list[Row]:
+def _pick(rows: Sequence[Row], wanted: Counter[bytes]) -> list[Row]:
     left = Counter(wanted)
     picked = []
     for row in rows:

@@ -42,7 +42,8 @@ def find_by_reference(transport: Transport, reference: ImageReference, rules: Ev
             action="DescribeImageInstances",
         )
     image = _only_one(matching, reference)
-    return image, identity_proof(image, reference, len(rows))
+    told = all(_hosts(row.get("Endpoints")) for row in matching)
+    return image, identity_proof(image, reference, candidates=len(rows), registry_told=told)
 
 
 def find_by_uuid(transport: Transport, uuid: str, reference: ImageReference | None, deadline: Deadline) -> tuple[Image, Proof]:
@@ -75,7 +76,7 @@ def find_by_uuid(transport: Transport, uuid: str, reference: ImageReference | No
             action="DescribeImageInstances",
         )
     image = _image(_agreeing(rows))
-    return image, identity_proof(image, reference, len(rows))
+    return image, identity_proof(image, reference, candidates=len(rows), registry_told=bool(_hosts(rows[0].get("Endpoints"))))
 
 
 def refresh(transport: Transport, image: Image, deadline: Deadline) -> Image:
@@ -93,8 +94,10 @@ def refresh(transport: Transport, image: Image, deadline: Deadline) -> Image:
     )
 
 
-def identity_proof(image: Image, reference: ImageReference | None, candidates: int) -> Proof:
+def identity_proof(image: Image, reference: ImageReference | None, *, candidates: int, registry_told: bool) -> Proof:
     """Build the proof that the digest is the image.
+
+    :param registry_told: whether the service names the registry's host; otherwise it is not known to be the one asked for.
 
     :raises IncompleteError: if Security Center lists the image without a digest.
     """
@@ -104,12 +107,17 @@ def identity_proof(image: Image, reference: ImageReference | None, candidates: i
             advice="Wait until the image is synchronised, then run again.",
             action="DescribeImageInstances",
         )
-    # That the registry is the one asked for is told by some rows only.
-    figures = (("digest", f"sha256:{image.digest}"), ("uuid", image.uuid), ("rows", candidates))
+    figures: tuple[tuple[str, int | str], ...] = (
+        ("digest", f"sha256:{image.digest}"),
+        ("uuid", image.uuid),
+        ("rows", candidates),
+        ("registry", "told" if registry_told else "not told"),
+    )
+    unsaid = "" if registry_told or reference is None else f"; the service does not say whether it is in {reference.registry}"
     if reference is not None and reference.digest is None:
-        return Proof("identity", ProofState.HELD, f"found by tag, for sha256:{image.digest}: deploy that digest", figures)
+        return Proof("identity", ProofState.HELD, f"found by tag, for sha256:{image.digest}: deploy that digest{unsaid}", figures)
     found = "by digest" if reference is not None else "by uuid"
-    return Proof("identity", ProofState.HELD, f"found {found}: sha256:{image.digest}", figures)
+    return Proof("identity", ProofState.HELD, f"found {found}: sha256:{image.digest}{unsaid}", figures)
 
 
 def _instances(transport: Transport, criteria: Iterable[tuple[str, object]], deadline: Deadline) -> list[JsonObject]:
@@ -189,7 +197,8 @@ def _only_one(rows: list[JsonObject], reference: ImageReference) -> Image:
             action="DescribeImageInstances",
         )
     # One image under several tags: the row of the asked tag, else the one that was scanned last.
-    return _image(max(rows, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"])))
+    chosen = max(rows, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"]))
+    return _image(_agreeing([chosen, *(row for row in rows if row["Uuid"] == chosen["Uuid"])]))
 
 
 def _digest(row: JsonObject) -> str:

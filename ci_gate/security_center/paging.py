@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci_gate.deadline import Deadline
-    from ci_gate.security_center.contracts import Answer, JsonObject
+    from ci_gate.security_center.contracts import Answer, JsonObject, PageInfo
     from ci_gate.security_center.transport import Transport
 
 # The first size is what siblings of these calls allow; 20 is the documented default. A listing whose pages do not add up is read
@@ -125,15 +125,12 @@ def _read_once(transport: Transport, wanted: Sequence[tuple[Request, int]], dead
     rest: list[tuple[int, int]] = []
     left = _MAX_PAGES
     for index, first in enumerate(firsts):
-        reading, (request, size) = readings[index], wanted[index]
+        reading, (request, _) = readings[index], wanted[index]
         _take(reading, request, 1, first)
         page_info = reading.pages[1].page_info if 1 in reading.pages else None
         if page_info is None:
             continue
-        reading.total = page_info.total
-        # A server may cap the page size: what it echoes is what it counts its pages by.
-        reading.size = page_info.page_size if 0 < page_info.page_size < size else size
-        reading.page_count = max(1, -(-page_info.total // reading.size))
+        _set_out(reading, page_info)
         left -= reading.page_count
         if page_info.total > MAX_ROWS or left < 0:
             what = f"the listing claims {page_info.total} rows on {reading.page_count} pages, more than the gate reads"
@@ -149,6 +146,15 @@ def _read_once(transport: Transport, wanted: Sequence[tuple[Request, int]], dead
     for reading in readings:
         _turn_into_rows(reading)
     return readings
+
+
+def _set_out(reading: _Reading, first: PageInfo) -> None:
+    """Set what a reading is held against from here on, by its first page."""
+    reading.total = first.total
+    # A server may cap the page size: what it echoes is what it counts its pages by.
+    if 0 < first.page_size < reading.asked:
+        reading.size = first.page_size
+    reading.page_count = max(1, -(-first.total // reading.size))
 
 
 def _turn_into_rows(reading: _Reading) -> None:
@@ -280,10 +286,7 @@ def glance(transport: Transport, request: Request, deadline: Deadline) -> Glance
     reading = _Reading(PAGE_SIZES[1], PAGE_SIZES[1])
     answer = _ask(transport, deadline, request, 1, reading.size)
     assert answer.page_info is not None
-    reading.total = answer.page_info.total
-    if 0 < answer.page_info.page_size < reading.size:
-        reading.size = answer.page_info.page_size
-    reading.page_count = max(1, -(-reading.total // reading.size))
+    _set_out(reading, answer.page_info)
     reading.pages[1] = answer
     _turn_into_rows(reading)
-    return Glance(reading.total, tuple(reading.rows), reading.problem)
+    return Glance(answer.page_info.total, tuple(reading.rows), reading.problem)

@@ -19,8 +19,7 @@ from ci_gate.errors import (
     UnavailableError,
     UsageError,
 )
-from ci_gate.security_center.contracts import REPORT_IT as _REPORT_IT
-from ci_gate.security_center.contracts import Answer, judge, parse_json, to_bool
+from ci_gate.security_center.contracts import REPORT_IT, Answer, judge, parse_json, to_bool
 from ci_gate.security_center.limiter import MAX_WINDOW, Limiter
 from ci_gate.security_center.pool import run_bounded
 
@@ -95,10 +94,9 @@ class Transport:
     Build it with :func:`connect`. Safe to use from several threads.
     """
 
-    def __init__(self, client: Any, session: BoundedSession, credentials: Any, observe: Callable[[CallRecord], None]) -> None:
+    def __init__(self, client: Any, session: BoundedSession, observe: Callable[[CallRecord], None]) -> None:
         self._client = client
         self._session = session
-        self._credentials = credentials
         self._observe = observe
         self.limiter = Limiter()
         self.workers = MAX_WINDOW
@@ -188,7 +186,7 @@ def _judge_raw(action: str, raw: RawAnswer) -> Answer | _Failure:
     if raw.status >= _HTTP_BAD_REQUEST or (refused and code not in {None, "200"}):
         return _refused(action, raw, code or "none", request_id)
     if raw.status != _HTTP_OK:
-        return _Failure(ProtocolError(f"HTTP {raw.status} is no answer", advice=_REPORT_IT, action=action, request_id=request_id))
+        return _Failure(ProtocolError(f"HTTP {raw.status} is no answer", advice=REPORT_IT, action=action, request_id=request_id))
     try:
         return judge(action, body, request_id, raw.server_ms)
     except ProtocolError as error:
@@ -376,7 +374,6 @@ def connect(
     from ci_gate.security_center.wire import BoundedSession
 
     _silence_sdk()
-    credentials = _Credentials()
     config = Config(
         region_id=region,
         endpoint=endpoint.host if endpoint else None,
@@ -386,7 +383,7 @@ def connect(
         ca=_ca_file(),
     )
     if access_key is None:
-        config.credential = credentials
+        config.credential = _Credentials()
     else:
         config.access_key_id = access_key.access_key_id
         config.access_key_secret = access_key.access_key_secret
@@ -400,7 +397,7 @@ def connect(
     session = BoundedSession(loopback=endpoint.loopback, pool_size=MAX_WINDOW * 2)
     # The SDK keeps its sessions by this key; `_no_answer` notices if another version stops doing so.
     DaraCore._sessions[f"{endpoint.scheme}://{endpoint.host}:80:pool={MAX_WINDOW}"] = session  # noqa: SLF001
-    return Transport(client, session, credentials, observe), endpoint.url
+    return Transport(client, session, observe), endpoint.url
 
 
 def _ca_file() -> str | None:

@@ -31,14 +31,14 @@ PAGED = ["DescribeImageInstances", "DescribeImageSensitiveFileList", "DescribeIm
 ASKED = Asked(REFERENCE, ImageReference.parse(REFERENCE))
 
 
-def decide(*faults: dict, seconds: float = 6.0, images=(IMAGE,), **world):
+def decide(*faults: dict, seconds: float = 6.0, images=(IMAGE,), policy=POLICY, **world):
     parsed = parse_world(json.dumps({"version": 1, "images": list(images), "faults": list(faults), **world}).encode())
     with serve(parsed) as served:
         endpoint = parse_endpoint(served.address, allow_any=False)
         key = AccessKey(served.access_key_id, served.access_key_secret)
         transport, url = connect(endpoint, served.region, key, lambda _: None)
         source = SecurityCenter(transport, SourceInfo("emulated", url), ScanRange(), lambda _: None)
-        return decide_image(source, ASKED, POLICY, "enforce", Deadline(seconds), date(2026, 11, 24))
+        return decide_image(source, ASKED, policy, "enforce", Deadline(seconds), date(2026, 11, 24))
 
 
 def test_without_a_fault_it_passes_with_everything():
@@ -242,3 +242,39 @@ def test_a_made_up_total_ends_in_time():
 
     assert result.exit_code is not ExitCode.PASSED
     assert time.monotonic() - started < 8
+
+
+def test_a_finding_that_vanishes_between_two_looks_is_judged_and_doubted():
+    one = image({"key": "sqlite", "path": "/x.db", "risk_level": "low"})
+    gone = [{"kind": "empty_page", "from_call": 2}, {"kind": "total", "by": -1, "from_call": 2}]
+
+    result = decide(
+        *({"action": KEYS_CALL, **fault} for fault in gone), *({"action": FILES, "key": "", **fault} for fault in gone), images=[one]
+    )
+
+    assert ExitCode.INCOMPLETE is result.exit_code, result.causes
+    assert ["/x.db"] == [decision.finding.path for decision in result.verdict.decisions]
+
+
+def test_rows_of_one_image_that_tell_of_different_scans_are_never_a_pass():
+    tagged = image(also_tagged=["stable"])
+    fault = {"action": PAGED[0], "kind": "set_field", "field": "ScaStatus", "value": "FAIL"}
+
+    assert ExitCode.INCOMPLETE is decide(fault, images=[tagged]).exit_code
+
+
+@pytest.mark.parametrize(("endpoints", "told"), [(None, "told"), ([], "not told")])
+def test_the_identity_says_whether_the_service_names_the_registry(endpoints, told):
+    proof = _state(decide(images=[image(endpoints=endpoints)]), "identity")
+
+    assert ("registry", told) in proof.figures
+
+
+def test_a_scan_time_in_the_future_is_no_age():
+    policy = "version: 1\nname: p\nthresholds: {total: 1}\nevidence: {max_scan_age: 1h, settle: 0s}\n"
+    future = {"action": PAGED[0], "kind": "set_field", "where": "every_row", "field": "LastScanTime", "value": 4_102_444_800_000}
+
+    strict = parse_policy(policy, origin="policy.yaml", default_name="p").policy
+    result = decide(future, images=[image()], policy=strict)
+
+    assert ExitCode.INCOMPLETE is result.exit_code, result.causes
