@@ -62,6 +62,9 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
     try:
         with raising_signals():
             answer = cli.main(args=given, prog_name=_PROG, standalone_mode=False, **completing)
+    except click.exceptions.NoArgsIsHelpError as error:
+        tell(f"{error.format_message()}\n")
+        return ExitCode.USAGE
     except click.ClickException as error:
         tell(f"{error.ctx.get_usage()}\n" if isinstance(error, click.UsageError) and error.ctx else "")
         say(f"error {int(ExitCode.USAGE)}: {error.format_message()}")

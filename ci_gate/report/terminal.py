@@ -71,8 +71,13 @@ def _violation_line(decision: Decision, width: int | None) -> str:
 
 
 def _cause_lines(causes: Iterable[Cause]) -> list[str]:
+    """Write causes; where there are several, the last line of the summary has room for the advice of one only."""
     every = list(causes)
-    lines = [f"  error {int(cause.code)}: {_safe(cause.sentence)}" for cause in every[:_MAX_CAUSES]]
+    lines = []
+    for cause, following in zip(every[:_MAX_CAUSES], [*every[1:], None], strict=False):
+        lines.append(f"  error {int(cause.code)}: {_safe(cause.sentence)}")
+        if len(every) > 1 and (following is None or following.advice != cause.advice):
+            lines.append(f"    -> {_safe(cause.advice)}")
     if len(every) > _MAX_CAUSES:
         lines.append(f"  … and {count(len(every) - _MAX_CAUSES, 'more error')}, see the reports")
     return lines

@@ -142,3 +142,23 @@ def test_a_report_never_replaces_what_the_run_reads(gate):
 @pytest.mark.parametrize("uuid", ["", "a b", "\udcff"])
 def test_a_uuid_that_is_none_is_a_usage_error(gate, uuid):
     assert 2 == gate.run("check", "--emulate", "--image-uuid", uuid).code
+
+
+def test_without_a_command_it_shows_its_help_as_it_is(gate):
+    finished = gate.run()
+
+    assert finished.code == 2
+    assert "Commands:\n  check" in finished.err
+    assert "\\n" not in finished.err
+
+
+def test_each_mistake_of_a_policy_comes_with_its_own_advice(gate):
+    policy = gate.policy("version: 1\nname: p\ndeny:\n  kyes: [pem]\n  groups: [private-key]\n")
+
+    finished = gate.check(None, "--policy", policy)
+
+    assert finished.code == 3
+    assert "policy.yaml:4:3" in finished.err
+    assert "Did you mean 'keys'?" in finished.err
+    assert "policy.yaml:5:12" in finished.err
+    assert "Did you mean 'private-keys'?" in finished.err
