@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.model import EvidenceRules, Finding, Inventory, ProofState, RiskLevel
 from ci_gate.policy.keys import KeyRules, key_rules
-from ci_gate.policy.problems import printable
+from ci_gate.policy.problems import excerpt
 from ci_gate.verdict import Decision, Outcome, RuleResult, Verdict
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _decide(finding: Finding, policy: Policy, rules: KeyRules) -> Decision:
     """Decide on one finding by its key; the thresholds come later."""
     key, level = finding.key, _level(finding.risk_level, policy)
     if rules.denies(key):
-        return Decision(finding, Outcome.VIOLATION, "deny", f"the key {printable(key, 128)} is denied at any risk level", level)
+        return Decision(finding, Outcome.VIOLATION, "deny", f"the key {excerpt(key, 128)} is denied at any risk level", level)
     if key not in rules.known:
         return _decide_unknown(finding, policy, level)
     if key in rules.allowed:
@@ -122,7 +122,7 @@ def _decide(finding: Finding, policy: Policy, rules: KeyRules) -> Decision:
 
 
 def _decide_unknown(finding: Finding, policy: Policy, level: RiskLevel | None) -> Decision:
-    key = printable(finding.key, 128)
+    key = excerpt(finding.key, 128)
     if policy.unknown.keys == "deny":
         text = f"the key {key} is in neither the catalog nor extra_keys, and unknown keys are denied"
         return Decision(finding, Outcome.VIOLATION, "unknown.keys", text, level)
@@ -196,7 +196,7 @@ def _found(counts: Counter[str]) -> str:
 
 
 def _named(counts: Counter[str]) -> str:
-    """Return the most frequent words with their counts. They come from the service: hostile until made printable."""
+    """Return the most frequent words with their counts. They come from the service: hostile until escaped."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{printable(word, 64)} ({count})" for word, count in ranked[:_MAX_NAMED])
+    shown = ", ".join(f"{excerpt(word, 64)} ({count})" for word, count in ranked[:_MAX_NAMED])
     return shown + (f" and {len(ranked) - _MAX_NAMED} more" if len(ranked) > _MAX_NAMED else "")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ci_gate.errors import InvalidDocumentError
 from ci_gate.policy.checks import check_judges, check_sense
-from ci_gate.policy.problems import Document, Problem, did_you_mean, printable, quoted
+from ci_gate.policy.problems import Document, Problem, did_you_mean, excerpt, quoted
 from ci_gate.policy.schema import MAX_COUNT, MAX_ENTRIES, MAX_WORD, SECTIONS, UNSUPPORTED, Policy, field_names
 from ci_gate.policy.yamltree import Node, TreeError, read_tree
 from ci_gate.verdict import PolicySummary
@@ -50,7 +50,7 @@ def load_policy(source: str | Path) -> LoadedPolicy:
     if isinstance(source, str) and source in builtins:
         path, origin = builtins[source], f"built-in:{source}"
     else:
-        path, origin = Path(source), printable(str(source), 400)
+        path, origin = Path(source), excerpt(str(source), 400)
         if isinstance(source, str):
             _check_name(source, builtins)
     return parse_policy(_read(path, origin), origin=origin, default_name=_name_of(path))
@@ -126,7 +126,7 @@ def _canonical(value: Any) -> Any:
 
 
 def _name_of(path: Path) -> str:
-    return printable(path.name.removesuffix(".yml").removesuffix(".yaml").lstrip("."), MAX_WORD) or "policy"
+    return excerpt(path.name.removesuffix(".yml").removesuffix(".yaml").lstrip("."), MAX_WORD) or "policy"
 
 
 def _check_name(source: str, builtins: dict[str, Path]) -> None:
@@ -159,7 +159,7 @@ def _read(path: Path, origin: str) -> bytes:
         advice = "Name the file in it."
         raise InvalidDocumentError("this is a directory, not a policy file", advice=advice, where=origin) from None
     except (OSError, ValueError) as error:
-        said = printable(getattr(error, "strerror", None) or "no path", 100)
+        said = excerpt(getattr(error, "strerror", None) or "no path", 100)
         what = f"the policy file cannot be read: {said}"
         raise InvalidDocumentError(what, advice="Check the path and its permissions.", where=origin) from None
     if len(raw) > MAX_BYTES:
@@ -184,7 +184,7 @@ def _check_characters(document: Document) -> None:
         if (
             char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" or char in "\ufeff\ufffe\uffff"
         ) and char not in _TEXT_CONTROLS:
-            what = f"the character {printable(char, 20)} is not allowed in YAML"
+            what = f"the character U+{ord(char):04X} is not allowed in YAML"
             raise document.error([Problem(index, what, "Remove it, or write it as an escape in double quotes.")])
 
 

@@ -46,13 +46,13 @@ class Document:
         return f"{self.origin}:{line}:{index - self.starts[line - 1] + 1}"
 
     def line_at(self, index: int) -> str:
-        """Return the line that holds an offset, cut and made printable."""
+        """Return the line that holds an offset, cut."""
         start = self.starts[bisect_right(self.starts, index) - 1]
         column = index - start
         if column > MAX_EXCERPT - 20:  # a long line: show the part that matters
             start = index - 20
         window = self.text[start : start + 2 * MAX_EXCERPT].split("\n", 1)[0].split("\r", 1)[0]
-        return printable(window.strip(), MAX_EXCERPT)
+        return excerpt(window.strip(), MAX_EXCERPT)
 
     def error(self, problems: Iterable[Problem]) -> InvalidDocumentError:
         """Return one error that holds every problem, in the order of the text."""
@@ -70,16 +70,14 @@ class Document:
         return Cause(ExitCode.POLICY_INVALID, shown, problem.advice, where=self.place(problem.index))
 
 
-def printable(text: str, limit: int) -> str:
-    """Return ``text`` on one line with everything unprintable escaped, cut to about ``limit`` characters."""
-    cut = text[:limit]
-    clean = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in cut)
-    return clean[:limit] + ("…" if len(text) > limit or len(clean) > limit else "")
+def excerpt(text: str, limit: int) -> str:
+    """Return at most ``limit`` characters of a text, as they are: what is hostile in it is escaped once, where it is shown."""
+    return text[:limit] + ("…" if len(text) > limit else "")
 
 
 def quoted(text: str) -> str:
     """Return a word of the document for use in a sentence."""
-    return f"'{printable(text, _MAX_GUESSED)}'"
+    return f"'{excerpt(text, _MAX_GUESSED)}'"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

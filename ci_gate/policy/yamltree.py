@@ -22,7 +22,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from ci_gate.policy.problems import Problem, printable, quoted
+from ci_gate.policy.problems import Problem, excerpt, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ def read_tree(text: str) -> tuple[Node, list[Problem]]:
         root = reader.read()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        said = printable(" ".join(part for part in (error.context, error.problem) if part), 160)
+        said = excerpt(" ".join(part for part in (error.context, error.problem) if part), 160)
         raise reader.fatal(mark.index if mark else 0, f"this is no YAML: {said}", "Check indentation, quotes and colons here.") from None
     except TreeError:
         raise
@@ -169,10 +169,10 @@ class _Reader:
         target = self._anchors.get(event.anchor)
         if target is None:
             raise self.fatal(
-                index, f"the alias *{printable(event.anchor, 40)} names no anchor above it", "Define the anchor first, or write it out."
+                index, f"the alias *{excerpt(event.anchor, 40)} names no anchor above it", "Define the anchor first, or write it out."
             )
         if not target.done:
-            raise self.fatal(index, f"the alias *{printable(event.anchor, 40)} is inside what it stands for", "Write the value out.")
+            raise self.fatal(index, f"the alias *{excerpt(event.anchor, 40)} is inside what it stands for", "Write the value out.")
         self._aliased += target.size
         if self._aliased > MAX_ALIASED_NODES:
             raise self.fatal(
@@ -217,7 +217,7 @@ class _Reader:
         if self._nodes > MAX_NODES:
             raise self.fatal(node.index, f"the policy holds more than {MAX_NODES} values", "Use globs and groups instead of long lists.")
         if event.tag is not None:
-            tag = printable(str(event.tag), 60)
+            tag = excerpt(str(event.tag), 60)
             self.problems.append(Problem(node.index, f"the tag '{tag}' is not allowed", "Remove the tag: a policy is plain YAML."))
         if event.anchor is not None:
             self._anchors[event.anchor] = node

@@ -132,3 +132,15 @@ def test_help_imports_neither_the_sdk_nor_the_renderers():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert "[]" == done.stderr.strip()
+
+
+def test_hostile_words_of_a_policy_and_of_the_service_are_escaped_once(gate):
+    policy = gate.policy('version: 1\nname: p\ndeny:\n  keys: [pem, "a\\\\b\\e[31m"]\n')
+
+    wrong = gate.check(None, "--policy", policy)
+    key = gate.check(gate.world(image({"key": "a\\b\x1b[31m::error::", "path": "/k", "risk_level": "high\x1b"})))
+
+    assert (3, 10) == (wrong.code, key.code)
+    assert "\x1b" not in wrong.err + key.err + key.report("summary.md") + key.report("junit.xml")
+    assert r"a\\b\x1b[31m" in wrong.err
+    assert r"a\\b\x1b[31m" in key.err
