@@ -82,6 +82,14 @@ def use_color() -> bool:
         return False
 
 
+def width() -> int | None:
+    """Return the columns of stderr where it is a terminal; a log has none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns if sys.stderr.isatty() else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
 def describe_call(record: CallRecord, *, parameters: bool) -> str:
     """One line for a finished call, for ``-v``; with its parameters for ``-vv``. Neither holds a credential or an excerpt."""
     page = "".join(f" {name}={value}" for name, value in record.parameters if parameters or name in {"SensitiveFileKey", "CurrentPage"})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_gate import __version__
-from ci_gate.cli.output import describe_call, say, tell, use_color
+from ci_gate.cli.output import describe_call, say, tell, use_color, width
 from ci_gate.cli.signals import RunSignal, deferred_signals
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UnavailableError, UsageError, bug
@@ -118,7 +118,7 @@ def _print_summary(options: CheckOptions, result: RunResult) -> None:
     from ci_gate.report.terminal import render_terminal
 
     try:
-        summary = render_terminal(result, color=use_color())
+        summary = render_terminal(result, color=use_color(), width=width())
     except Exception as error:  # noqa: BLE001 - the reports are in place: a bug here must not contradict them
         summary = f"{str(result.status).upper()} exit code {int(result.exit_code)} ({bug(error).what})\n"
     tell(summary)
