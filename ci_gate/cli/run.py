@@ -17,7 +17,7 @@ from ci_gate.cli.output import describe_call, say, tell, use_color, width
 from ci_gate.cli.signals import RunSignal, deferred_signals
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UnavailableError, UsageError, bug
-from ci_gate.model import ImageReference, SourceInfo, normalise_digest
+from ci_gate.model import ImageReference, ProofState, SourceInfo, normalise_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +113,7 @@ def _to_stdout(text: str) -> None:
 
 
 def _print_summary(options: CheckOptions, result: RunResult) -> None:
-    if options.quiet and result.exit_code is ExitCode.PASSED:
+    if options.quiet and result.exit_code is ExitCode.PASSED and not any(_is_doubtful(image) for image in result.images):
         return
     from ci_gate.report.terminal import render_terminal
 
@@ -122,6 +122,11 @@ def _print_summary(options: CheckOptions, result: RunResult) -> None:
     except Exception as error:  # noqa: BLE001 - the reports are in place: a bug here must not contradict them
         summary = f"{str(result.status).upper()} exit code {int(result.exit_code)} ({bug(error).what})\n"
     tell(summary)
+
+
+def _is_doubtful(image: ImageResult) -> bool:
+    """Whether a pass has something to be said of it: violations that only warn, or proofs that did not hold."""
+    return bool(image.verdict.violations) or any(proof.state in {ProofState.FAILED, ProofState.UNKNOWN} for proof in image.evidence)
 
 
 @dataclass(slots=True)

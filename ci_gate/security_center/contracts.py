@@ -209,6 +209,9 @@ def parse_json(raw: bytes) -> object:
         raise ValueError(f"it stops being JSON at line {error.lineno}, column {error.colno}") from None
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
+    except ValueError as error:
+        # Python's own words about a number with thousands of digits are no help here.
+        raise ValueError("a number is too long" if "integer string" in str(error) else str(error)) from None
 
 
 def judge(action: str, body: object, request_id: str | None, server_ms: int | None) -> Answer:

@@ -10,6 +10,7 @@ from ci_gate.errors import UsageError
 
 _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(?::(?P<port>[0-9]{1,5}))?")
 _MAX_PORT = 65535
+_MAX_NAME, _MAX_LABEL = 253, 63
 VENDOR_DOMAIN = ".aliyuncs.com"
 
 
@@ -35,9 +36,13 @@ def parse_endpoint(text: str, *, allow_any: bool) -> Endpoint:
     """
     scheme, _, rest = text.strip().rpartition("://")
     match = _HOST.fullmatch(rest.rstrip("/"))
-    if scheme.lower() not in {"", "http", "https"} or not match or int(match["port"] or 1) > _MAX_PORT:
-        shown = "it" if "@" in text else repr(text[:200])  # what stands before an @ is a password
-        raise UsageError(f"{shown} is no endpoint", advice="Write it as HOST or HOST:PORT, such as tds.cn-shanghai.aliyuncs.com.")
+    fits = match and int(match["port"] or 1) <= _MAX_PORT and (match["host"].startswith("[") or _is_name(match["host"]))
+    if scheme.lower() not in {"", "http", "https"} or not match or not fits:
+        # What stands before an @ is a password, and behind a ? can be a token.
+        shown = repr(text) if re.fullmatch(r"[A-Za-z0-9.:/\[\]_-]{1,100}", text) else "it"
+        raise UsageError(
+            f"--endpoint: {shown} is no endpoint", advice="Write it as HOST or HOST:PORT, such as tds.cn-shanghai.aliyuncs.com."
+        )
     host = match["host"].lower()
     loopback = is_loopback(host)
     scheme = scheme.lower() or ("http" if loopback else "https")
@@ -49,6 +54,11 @@ def parse_endpoint(text: str, *, allow_any: bool) -> Endpoint:
             advice="Signed requests and session tokens would go there. If that is meant, add --allow-endpoint.",
         )
     return Endpoint(host + (f":{match['port']}" if match["port"] else ""), scheme, loopback)
+
+
+def _is_name(host: str) -> bool:
+    """Whether a host name keeps to the lengths of DNS (RFC 1035)."""
+    return len(host) <= _MAX_NAME and all(0 < len(label) <= _MAX_LABEL for label in host.split("."))
 
 
 def is_loopback(host: str) -> bool:

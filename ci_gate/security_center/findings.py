@@ -14,7 +14,7 @@ from ci_gate.security_center.paging import Glance, Listing, Request, Row, glance
 from ci_gate.security_center.pool import run_together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.transport import Transport
@@ -50,6 +50,7 @@ class _Pass:
     second_total: int | None = None
     disagreements: tuple[str, ...] = ()
     failure: Cause | None = None
+    promised: frozenset[str] = frozenset()  # keys that were listed, at any look, and not as without unprocessed files
 
     @property
     def rows(self) -> list[Row]:
@@ -66,7 +67,7 @@ def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan
     found = _read_pass(transport, image, scan_range, deadline)
     if found.disagreements and not found.causes and deadline.sleep(_SECOND_LOOK_S):
         # Something may have been written meanwhile: what still disagrees after a pause is not believed.
-        found = _keeping(found, _read_pass(transport, image, scan_range, deadline))
+        found = _keeping(found, _read_pass(transport, image, scan_range, deadline, found.promised))
     proofs = [_complete(found), _consistent(found, rules)]
     if found.failure is not None and found.failure not in found.causes:
         return Inventory(_findings(found.rows), tuple(proofs), (*found.causes, found.failure))
@@ -87,7 +88,7 @@ def prove_settled(
     :param server_ms: the server's time, milliseconds since the epoch; ``None`` where it sent none.
     :return: the inventory to judge, and the proof.
     """
-    if inventory.findings or inventory.causes:
+    if inventory.findings or inventory.causes or any(proof.cause for proof in inventory.proofs):
         return inventory, Proof("settled", ProofState.NOT_ASKED, "only a listing without findings is read again")
     if server_ms is not None and image.last_scan_ms is not None and server_ms - image.last_scan_ms >= _FRESH_SCAN_MS:
         age_s = (server_ms - image.last_scan_ms) // 1000
@@ -105,14 +106,20 @@ def prove_settled(
     return again, Proof("settled", ProofState.HELD, f"read again after {rules.settle_s:.0f} s: {len(again.findings)} findings", figures)
 
 
-def _read_pass(transport: Transport, image: Image, scan_range: ScanRange, deadline: Deadline) -> _Pass:
+def _read_pass(
+    transport: Transport, image: Image, scan_range: ScanRange, deadline: Deadline, promised: frozenset[str] = frozenset()
+) -> _Pass:
+    """Read the keys, the files of each, and what can be held against them.
+
+    :param promised: keys of an earlier look, whose files are asked for whether they are listed still or not.
+    """
     common = (("ImageUuid", image.uuid), *scan_range.parameters)
     keys_request = Request(KEYS, common)
     before = read_listings(transport, [keys_request], deadline)[0]
-    listed = sorted({str(row.fields["SensitiveFileKey"]) for row in before.rows})
+    listed = sorted({str(row.fields["SensitiveFileKey"]) for row in before.rows} | promised)
     read = read_listings(transport, [Request(FILES, (*common, ("SensitiveFileKey", key))) for key in listed], deadline)
     files = tuple(_of_its_key(listing) for listing in read)
-    found = _Pass(before, files)
+    found = _Pass(before, files, promised=promised | _promised(before))
     if found.causes:
         return found
     everything = Request(FILES, common)
@@ -126,11 +133,13 @@ def _read_pass(transport: Transport, image: Image, scan_range: ScanRange, deadli
 
 def _keeping(first: _Pass, second: _Pass) -> _Pass:
     """Return the second pass with what only the first one saw: a finding that vanishes between two looks is judged, and doubted."""
-    vanished = _pick(first.rows, Counter(row.identity for row in first.rows) - Counter(row.identity for row in second.rows))
-    if not vanished:
-        return second
-    against = (*second.disagreements, f"{len(vanished)} files that were there at the first look were gone at the second")
-    return replace(second, added=(*second.added, *vanished), disagreements=against)
+    vanished = _pick(first.rows, _identities(first.rows) - _identities(second.rows))
+    against = list(second.disagreements)
+    if vanished:
+        against.append(f"{len(vanished)} files that were there at the first look were gone at the second")
+    if second.second_total is not None and (first.second_total or 0) > second.second_total:
+        against.append(f"the call without a key counted {first.second_total} files at the first look, {second.second_total} at the second")
+    return replace(second, added=(*second.added, *vanished), disagreements=tuple(against))
 
 
 def _listing_of(transport: Transport, request: Request, deadline: Deadline) -> Listing:
@@ -152,32 +161,41 @@ def _hold_against(
     failure = after.cause
     if after.cause is None and _summary(after) != _summary(found.keys):
         against.append("the listing of keys changed while the files were read")
-    for listing in found.files:
-        key = _key_of(listing)
-        figures = [to_int(row.fields.get("UnprocessedNum")) for row in found.keys.rows if row.fields["SensitiveFileKey"] == key]
-        # No figure is not a figure of zero.
-        if not listing.rows and any(figure != 0 for figure in figures):
-            against.append(f"key {key} is listed with unprocessed files, and yields none")
+    found = replace(found, promised=found.promised | _promised(after))
+    empty = {_key_of(listing) for listing in found.files if not listing.rows}
+    against.extend(f"key {key} is listed with unprocessed files, and yields none" for key in sorted(empty & found.promised))
     if isinstance(second, RefusedError):
-        return _Pass(found.keys, found.files, (), f"refused: {second.cause.what}", None, tuple(against), failure)
+        return replace(found, second_route=f"refused: {second.cause.what}", disagreements=tuple(against), failure=failure)
     if isinstance(second, GateError):
-        return _Pass(found.keys, found.files, (), "failed", None, tuple(against), failure or second.cause)
-    keyed = Counter(row.identity for listing in found.files for row in listing.rows)
-    rows = second.rows
+        return replace(found, second_route="failed", disagreements=tuple(against), failure=failure or second.cause)
+    keyed = _identities(found.rows)
+    rows, total = second.rows, second.total
     if second.problem is not None:
         against.append(f"the call without a key: {second.problem}")
-    if second.total < keyed.total():
-        against.append(f"the call without a key counts {second.total} files, the calls by key {keyed.total()}")
-    elif second.total > keyed.total():
+    if total > keyed.total():
         whole = read_listings(transport, [everything], deadline)[0]
         failure = failure or whole.cause
-        rows = whole.rows
-        if keyed - Counter(row.identity for row in rows):
+        # What the glance saw counts, whatever a second reading says.
+        rows = (*whole.rows, *_pick(second.rows, _identities(second.rows) - _identities(whole.rows)))
+        if whole.cause is None and (whole.total != total or len(rows) != len(whole.rows)):
+            against.append("the call without a key answers otherwise each time")
+        if keyed - _identities(rows):
             against.append("the call without a key lacks files that the calls by key hold")
-    added = tuple(_pick(rows, Counter(row.identity for row in rows) - keyed))
-    if added and second.total <= keyed.total():
+    elif total < keyed.total():
+        against.append(f"the call without a key counts {total} files, the calls by key {keyed.total()}")
+    added = tuple(_pick(rows, _identities(rows) - keyed))
+    if added and total <= keyed.total():
         against.append("the call without a key holds files that the calls by key lack")
-    return _Pass(found.keys, found.files, added, "asked", second.total, tuple(against), failure)
+    return replace(found, added=added, second_route="asked", second_total=total, disagreements=tuple(against), failure=failure)
+
+
+def _identities(rows: Iterable[Row]) -> Counter[bytes]:
+    return Counter(row.identity for row in rows)
+
+
+def _promised(keys: Listing) -> frozenset[str]:
+    """Return the keys that are listed and should yield files: no figure is not a figure of zero."""
+    return frozenset(str(row.fields["SensitiveFileKey"]) for row in keys.rows if to_int(row.fields.get("UnprocessedNum")) != 0)
 
 
 def _key_of(listing: Listing) -> str:

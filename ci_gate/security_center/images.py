@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError, error_for
@@ -69,7 +70,7 @@ def find_by_uuid(transport: Transport, uuid: str, reference: ImageReference | No
         )
     # The list by uuid holds no scan status: the listing of the repository does.
     rows = [row for row in _instances(transport, (("repoName", infos[0]["RepoName"]),), deadline) if row["Uuid"] == uuid]
-    if not rows or _digest(rows[0]) != _digest(infos[0]):
+    if not rows or _digest(rows[0]) != _digest(infos[0]) or (reference is not None and not _are_of(rows, reference)):
         raise IncompleteError(
             f"the image with the uuid {uuid!r} is in one list of Security Center and not, or otherwise, in the other",
             advice="Try again in some minutes.",
@@ -147,6 +148,12 @@ def _matches(row: JsonObject, reference: ImageReference) -> bool:
     return not hosts or _public(reference.registry) in hosts
 
 
+def _are_of(rows: list[JsonObject], reference: ImageReference) -> bool:
+    """Whether rows of one uuid, a row a tag, are of the image: one matches, and none is of another repository or registry."""
+    anywhere = replace(reference, tag=None, digest=_digest(rows[0]))
+    return any(_matches(row, reference) for row in rows) and all(_matches(row, anywhere) for row in rows)
+
+
 def _public(host: str) -> str:
     """Return the public name of a registry host: one registry is reached by several, such as ``registry-vpc.…`` inside a network."""
     first, dot, rest = host.strip().lower().removesuffix(":443").removesuffix(".").partition(".")
@@ -154,11 +161,11 @@ def _public(host: str) -> str:
 
 
 def _hosts(endpoints: object) -> set[str]:
-    """Return the registry hosts that a row names: ``Endpoints`` is JSON, as text. What is no JSON tells nothing."""
+    """Return the registry hosts that a row names: ``Endpoints`` is JSON, as text, or a bare host; a word without a dot is none."""
     try:
         found = json.loads(endpoints) if isinstance(endpoints, str) else None
     except (ValueError, RecursionError):
-        return set()
+        return {endpoints} if isinstance(endpoints, str) and "." in endpoints else set()
     hosts, unread = set(), [found]
     while unread:
         value = unread.pop()
@@ -176,7 +183,8 @@ def _agreeing(rows: list[JsonObject]) -> JsonObject:
 
     :raises IncompleteError: if they do not.
     """
-    if len({(_digest(row), row.get("ScaStatus"), row.get("ScaResult")) for row in rows}) > 1:
+    said = {(_digest(row), row.get("ScaStatus"), row.get("ScaResult"), row.get("LastScanTime"), row.get("ScaProgress")) for row in rows}
+    if len(said) > 1:
         raise IncompleteError(
             f"Security Center lists the image {rows[0]['Uuid']} several times, with different digests or scans",
             advice="Try again in some minutes.",

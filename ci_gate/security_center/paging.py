@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError
+from ci_gate.model import normalise_digest
 from ci_gate.security_center.contracts import REPORT_IT
 from ci_gate.security_center.pool import NotRunError, run_all
 
@@ -17,25 +18,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci_gate.deadline import Deadline
-    from ci_gate.security_center.contracts import Answer, JsonObject, PageInfo
+    from ci_gate.security_center.contracts import JsonObject, PageInfo
     from ci_gate.security_center.transport import Transport
 
 # The first size is what siblings of these calls allow; 20 is the documented default. A listing whose pages do not add up is read
 # again with another size: page boundaries move, so rows that were lost or served twice at a boundary show. The small ones are for
 # services that cap the size.
 PAGE_SIZES = (100, 20, 50, 10, 7, 3)
-_MAX_READINGS = 4
+_MAX_READINGS = 5
 _MAX_PAGES = 20_000  # of all listings that are read together: more is no image, but a service that makes up totals
 MAX_ROWS = 1_000_000
 _PAUSE_S = 1.0
 _EXCERPT = "Promt"
-_FILE_IDENTITY = ("SensitiveFileKey", "FilePath", "Md5", "LayerDigest", "RiskLevel", _EXCERPT)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of a listing without the excerpt of the secret; ``identity`` tells rows apart, the excerpt included, as a hash."""
+    """A row of a listing, without the excerpt of the secret.
 
+    ``place`` is what the row is about, ``identity`` that and what is said of it, both as hashes of what lasts from one call to the
+    next: times, texts and counts change, and would hide a page that is served twice.
+    """
+
+    place: bytes
     identity: bytes
     fields: JsonObject
 
@@ -69,19 +74,31 @@ class Listing:
         return self.cause is None
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A page as it is kept: its rows, what it echoes, and how many rows it had."""
+
+    number: int
+    info: PageInfo
+    count: int
+    rows: tuple[Row, ...]
+
+
 @dataclass(slots=True)
 class _Reading:
     """One pass over a listing: ``asked`` is the page size asked for, ``size`` the one that the service echoed."""
 
     asked: int
     size: int
-    pages: dict[int, Answer] = field(default_factory=dict)
+    pages: list[_Page] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
-    repeats: bool = False  # a row stands on more than one page: honest where two rows are alike, else one was served twice
+    repeats: bool = False  # a place is there again: honest where two rows are alike, else one was served twice
     failure: Cause | None = None
     problem: str | None = None
+    short: bool = False  # a page came back with fewer rows than were due
     page_count: int = 0
-    total: int | None = None
+    total: int = 0
+    largest_total: int = 0  # of all pages: a total that was larger once is not forgotten
 
     @property
     def multiset(self) -> Counter[bytes]:
@@ -113,38 +130,48 @@ def read_listings(transport: Transport, requests: Sequence[Request], deadline: D
 def _next_size(readings: list[_Reading]) -> int | None:
     """Return a page size that gives other page boundaries than the readings so far, under the cap that the service has shown."""
     cap = min((reading.size for reading in readings if reading.size < reading.asked), default=MAX_ROWS)
+    too_large = min((reading.size for reading in readings if reading.short), default=MAX_ROWS)
     used = {reading.size for reading in readings}
-    return next((size for size in PAGE_SIZES if min(size, cap) not in used), None)
+    fresh = [size for size in PAGE_SIZES if min(size, cap) not in used]
+    return next((size for size in fresh if size < too_large), next(iter(fresh), None))
 
 
 def _read_once(transport: Transport, wanted: Sequence[tuple[Request, int]], deadline: Deadline) -> list[_Reading]:
     """Read the first page of every listing, then all other pages, side by side."""
     readings = [_Reading(size, size) for _, size in wanted]
-    ask = partial(_ask, transport, deadline)
-    firsts = run_all([partial(ask, request, 1, size) for request, size in wanted], transport.workers)
+    fetch = partial(_fetch, transport, deadline)
+    firsts = run_all([partial(fetch, request, 1, size) for request, size in wanted], transport.workers)
     rest: list[tuple[int, int]] = []
     left = _MAX_PAGES
     for index, first in enumerate(firsts):
         reading, (request, _) = readings[index], wanted[index]
-        _take(reading, request, 1, first)
-        page_info = reading.pages[1].page_info if 1 in reading.pages else None
-        if page_info is None:
+        _take(reading, request, first)
+        if not reading.pages:
             continue
-        _set_out(reading, page_info)
+        _set_out(reading, reading.pages[0].info)
         left -= reading.page_count
-        if page_info.total > MAX_ROWS or left < 0:
-            what = f"the listing claims {page_info.total} rows on {reading.page_count} pages, more than the gate reads"
+        if reading.total > MAX_ROWS or left < 0:
+            what = f"the listing claims {reading.total} rows on {reading.page_count} pages, more than the gate reads"
             reading.failure = ProtocolError(what, advice="Report it with the request id.", action=request.action).cause
-            continue
-        if not _echo_problem(reading, 1, reading.pages[1]):
+        elif not _echo_problem(reading, reading.pages[0]):
             rest.extend((index, page) for page in range(2, reading.page_count + 1))
-    answers = run_all(
-        [partial(ask, wanted[index][0], page, readings[index].size) for index, page in rest], transport.workers, lambda: deadline.passed
-    )
-    for (index, page), answer in zip(rest, answers, strict=True):
-        _take(readings[index], wanted[index][0], page, answer)
+    # An answer with more rows than were asked for is made to keep the gate busy: the rest of that listing is not fetched.
+    swollen: set[int] = set()
+
+    def fetch_of(index: int, page: int) -> _Page | None:
+        if index in swollen:
+            return None
+        got = fetch(wanted[index][0], page, readings[index].size)
+        if got.count > readings[index].asked:
+            swollen.add(index)
+        return got
+
+    answers = run_all([partial(fetch_of, index, page) for index, page in rest], transport.workers, lambda: deadline.passed)
+    for (index, _), answer in zip(rest, answers, strict=True):
+        if answer is not None:
+            _take(readings[index], wanted[index][0], answer)
     for reading in readings:
-        _turn_into_rows(reading)
+        _gather(reading)
     return readings
 
 
@@ -157,75 +184,85 @@ def _set_out(reading: _Reading, first: PageInfo) -> None:
     reading.page_count = max(1, -(-first.total // reading.size))
 
 
-def _turn_into_rows(reading: _Reading) -> None:
-    """Judge the pages of a reading, and turn them into rows."""
+def _gather(reading: _Reading) -> None:
+    """Judge the pages of a reading against each other, and bring their rows together."""
     page_of: dict[bytes, int] = {}
-    for page in sorted(reading.pages):
-        answer = reading.pages[page]
-        reading.problem = reading.problem or _echo_problem(reading, page, answer)
-        for fields in answer.rows:
-            try:
-                row = _row(fields)
-            except RecursionError:
-                cause = ProtocolError(
-                    "a row is nested too deeply", advice=REPORT_IT, action=answer.action, request_id=answer.request_id
-                ).cause
-                reading.failure = reading.failure or cause
-                continue
-            reading.repeats = reading.repeats or page_of.setdefault(row.identity, page) != page
+    for page in sorted(reading.pages, key=lambda page: page.number):
+        reading.problem = reading.problem or _echo_problem(reading, page)
+        reading.short = reading.short or page.count < _due(reading, page)
+        reading.largest_total = max(reading.largest_total, page.info.total, page.count)
+        for row in page.rows:
+            # One file can hold two secrets; but a key, or an image, is listed once.
+            known = row.place in page_of and (page_of[row.place] != page.number or "FilePath" not in row.fields)
+            reading.repeats = reading.repeats or known
+            page_of.setdefault(row.place, page.number)
             reading.rows.append(row)
     reading.pages.clear()
 
 
-def _ask(transport: Transport, deadline: Deadline, request: Request, page: int, size: int) -> Answer:
-    return transport.call(request.action, request.page(page, size), deadline)
+def _fetch(transport: Transport, deadline: Deadline, request: Request, number: int, size: int) -> _Page:
+    """Fetch one page, and turn it into rows where it arrives: at most as many as were asked for, the raw answer is dropped.
+
+    :raises GateError: when the call fails, or a row cannot be read.
+    """
+    answer = transport.call(request.action, request.page(number, size), deadline)
+    assert answer.page_info is not None  # the contracts of paged calls ask for it
+    try:
+        rows = tuple(_row(fields) for fields in answer.rows[:size])
+    except RecursionError:
+        what = "a row is nested too deeply"
+        raise ProtocolError(what, advice=REPORT_IT, action=answer.action, request_id=answer.request_id) from None
+    return _Page(number, answer.page_info, len(answer.rows), rows)
 
 
-def _take(reading: _Reading, request: Request, page: int, outcome: Answer | BaseException) -> None:
-    if isinstance(outcome, GateError):
+def _take(reading: _Reading, request: Request, outcome: _Page | BaseException) -> None:
+    if isinstance(outcome, _Page):
+        reading.pages.append(outcome)
+    elif isinstance(outcome, GateError):
         reading.failure = reading.failure or outcome.cause
     elif isinstance(outcome, NotRunError):
         what = "the time was up before every page was read"
         reading.failure = reading.failure or Cause(ExitCode.UNAVAILABLE, what, "Give the run more time with --timeout.", request.action)
-    elif isinstance(outcome, BaseException):
-        raise outcome
-    elif outcome.page_info is None:  # the contracts of paged calls ask for it
-        raise TypeError(request.action)
     else:
-        reading.pages[page] = outcome
+        raise outcome
 
 
-def _echo_problem(reading: _Reading, page: int, answer: Answer) -> str | None:
+def _due(reading: _Reading, page: _Page) -> int:
+    """Return how many rows a page should hold."""
+    return max(0, min(reading.size, page.info.total - (page.number - 1) * reading.size))
+
+
+def _echo_problem(reading: _Reading, page: _Page) -> str | None:
     """Say what is wrong with one page of a reading: its echo, its total, its number of rows."""
-    info = answer.page_info
-    assert info is not None
-    if info.current_page != page:
-        return f"asked for page {page}, it says that it is page {info.current_page}"
+    info = page.info
+    if info.current_page != page.number:
+        return f"asked for page {page.number}, it says that it is page {info.current_page}"
     if info.page_size != reading.size:
-        return f"page {page} says that it holds up to {info.page_size} rows, page size {reading.size} was agreed"
+        return f"page {page.number} says that it holds up to {info.page_size} rows, page size {reading.size} was agreed"
     if info.total != reading.total:
         return f"TotalCount moved from {reading.total} to {info.total} while the pages were read"
-    expected = max(0, min(reading.size, info.total - (page - 1) * reading.size))
-    if len(answer.rows) != expected:
-        return f"page {page} of {reading.page_count} holds {len(answer.rows)} rows, {expected} were due"
+    if page.count != _due(reading, page):
+        return f"page {page.number} of {reading.page_count} holds {page.count} rows, {_due(reading, page)} were due"
     return None
 
 
 def _judge(request: Request, readings: list[_Reading]) -> Listing | None:
-    """Return the listing if the readings so far settle it, ``None`` if it has to be read again."""
-    last = readings[-1]
+    """Return the listing if the readings so far settle it, ``None`` if it has to be read again.
+
+    A reading without a fault is believed at once. After any doubt (pages that do not add up, a place that is there again) only two readings
+    with different page sizes that agree are, and they must hold all that was ever seen or claimed.
+    """
+    *earlier, last = readings
     if last.failure is not None:
         return _listing(request, readings, _everything(readings), last.failure)
     if last.problem is not None:
         return None
-    # A total can lie so that it fits one page size: what an earlier reading saw must still be there.
-    seen = {row.identity for earlier in readings[:-1] for row in earlier.rows}
-    if seen - {row.identity for row in last.rows}:
-        return None
-    # Once rows have repeated across pages, a single reading is not believed, however good it looks.
-    others = [earlier for earlier in readings[:-1] if earlier.problem is None]
-    agreed = any(earlier.size != last.size and earlier.multiset == last.multiset for earlier in others)
-    if agreed or not (others or last.repeats):
+    if not earlier and not last.repeats:
+        return _listing(request, readings, last.rows, None)
+    seen = {row.identity for reading in earlier for row in reading.rows}
+    claimed = max((reading.largest_total for reading in earlier), default=0)
+    agreed = any(other.problem is None and other.size != last.size and other.multiset == last.multiset for other in earlier)
+    if agreed and claimed <= last.total and seen <= {row.identity for row in last.rows}:
         return _listing(request, readings, last.rows, None)
     return None
 
@@ -260,13 +297,24 @@ def _listing(request: Request, readings: list[_Reading], rows: Iterable[Row], ca
 
 
 def _row(fields: JsonObject) -> Row:
-    """Drop the excerpt where it is read; its hash, kept in memory only, still tells rows apart.
+    """Drop the excerpt where a row is read, and tell what the row is about."""
+    kept = {name: value for name, value in fields.items() if name != _EXCERPT}
+    if "FilePath" in fields:
+        where = [fields["SensitiveFileKey"], fields["FilePath"], (fields.get("Md5") or "").lower()]
+        place = [*where, normalise_digest(fields.get("LayerDigest") or "")]
+        return Row(_hash(place), _hash([*place, fields["RiskLevel"].strip().lower()]), kept)
+    if "SensitiveFileKey" in fields:
+        place = [fields["SensitiveFileKey"]]
+    elif "Uuid" in fields:
+        place = [fields.get(name) for name in ("Uuid", "Digest", "Tag", "RepoNamespace", "RepoName")]
+    else:
+        place = [fields]
+    hashed = _hash(place)
+    return Row(hashed, hashed, kept)
 
-    A file is known by what does not change from one call to the next: times and texts can, and would hide a page served twice.
-    """
-    lasting = {name: fields.get(name) for name in _FILE_IDENTITY} if "FilePath" in fields else fields
-    canonical = json.dumps(lasting, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode("ascii")
-    return Row(hashlib.sha256(canonical).digest(), {name: value for name, value in fields.items() if name != _EXCERPT})
+
+def _hash(parts: list[object]) -> bytes:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode("ascii")).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +332,6 @@ def glance(transport: Transport, request: Request, deadline: Deadline) -> Glance
     :raises GateError: when the call fails.
     """
     reading = _Reading(PAGE_SIZES[1], PAGE_SIZES[1])
-    answer = _ask(transport, deadline, request, 1, reading.size)
-    assert answer.page_info is not None
-    _set_out(reading, answer.page_info)
-    reading.pages[1] = answer
-    _turn_into_rows(reading)
-    return Glance(answer.page_info.total, tuple(reading.rows), reading.problem)
+    page = _fetch(transport, deadline, request, 1, reading.size)
+    _set_out(reading, page.info)
+    return Glance(page.info.total, page.rows, _echo_problem(reading, page))

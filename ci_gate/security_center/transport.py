@@ -249,7 +249,7 @@ def _rejected(code: str) -> str:
 
 def _no_answer(action: str, failure: BaseException | None) -> _Failure:
     """Judge a try that brought no answer at all."""
-    from ci_gate.security_center.wire import AnswerTooLargeError
+    from ci_gate.security_center.wire import AnswerTooLargeError, UndecodableError
 
     inner = getattr(failure, "inner_exception", None) or failure
     if isinstance(inner, GateError):
@@ -258,6 +258,11 @@ def _no_answer(action: str, failure: BaseException | None) -> _Failure:
     if isinstance(inner, AnswerTooLargeError):
         advice = "No honest answer is that large. Check the endpoint and the proxy."
         return _Failure(ProtocolError("the answer is larger than 16 MiB", advice=advice, action=action))
+    if isinstance(inner, UndecodableError):
+        advice = "Check the endpoint and the proxy: one of them garbles answers."
+        return _Failure(
+            ProtocolError("the answer is not encoded as it says", advice=advice, action=action), retry=True, tries=_UNREADABLE_TRIES
+        )
     if failure is None:
         # The SDK answered without our session: then none of the promises about redirects, size and time hold.
         return _Failure(InternalError("the SDK did not use the gate's connection", advice=_REPORT_BUG, action=action))

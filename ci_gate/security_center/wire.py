@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -22,6 +22,10 @@ _CHUNK_BYTES = 64 * 1024
 
 class AnswerTooLargeError(Exception):
     """An answer was larger than any honest one."""
+
+
+class UndecodableError(Exception):
+    """An answer is not encoded as its ``Content-Encoding`` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +107,24 @@ class BoundedSession(requests.Session):
         except BaseException:
             response.close()
             raise
-        response._content = body  # noqa: SLF001 - what `requests` itself does when it reads a body
+        # The SDK's models have no use here: the answer is judged as it came, and the excerpts in it get no further than that.
+        response._content = b"{}"  # noqa: SLF001 - what `requests` itself sets when it reads a body
         headers = {name.lower(): value for name, value in response.headers.items()}
         self._seen.answer = RawAnswer(response.status_code, headers, body)
         return response
 
 
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(_CHUNK_BYTES)
+    except requests.exceptions.ContentDecodingError:
+        raise UndecodableError from None
+
+
 def _read(response: requests.Response, until: float) -> bytes:
     """Read a body, within its bounds. ``until`` is of the monotonic clock."""
     body = bytearray()
-    for chunk in response.iter_content(_CHUNK_BYTES):
+    for chunk in _chunks(response):
         body += chunk
         if len(body) > MAX_ANSWER_BYTES:
             raise AnswerTooLargeError
