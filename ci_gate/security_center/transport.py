@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import ssl
 import time
 from dataclasses import dataclass
 from functools import cache, partial
@@ -24,7 +25,7 @@ from ci_gate.security_center.limiter import MAX_WINDOW, Limiter
 from ci_gate.security_center.pool import run_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.endpoint import Endpoint
@@ -34,6 +35,7 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 _SLACK_S = 1.0  # the session ends a slow answer itself; the watchdog behind it comes a little later
 _UNREADABLE_TRIES = 3
+_SECRET = 8  # characters
 _HTTP_OK, _HTTP_REDIRECT, _HTTP_BAD_REQUEST, _HTTP_SERVER_ERROR = 200, 300, 400, 500
 _PROXY_AUTH, _REQUEST_TIMEOUT, _TOO_MANY, _UNAUTHORIZED, _FORBIDDEN = 407, 408, 429, 401, 403
 
@@ -94,9 +96,10 @@ class Transport:
     Build it with :func:`connect`. Safe to use from several threads.
     """
 
-    def __init__(self, client: Any, session: BoundedSession, observe: Callable[[CallRecord], None]) -> None:
+    def __init__(self, client: Any, session: BoundedSession, credentials: _Credentials, observe: Callable[[CallRecord], None]) -> None:
         self._client = client
         self._session = session
+        self._credentials = credentials
         self._observe = observe
         self.limiter = Limiter()
         self.workers = MAX_WINDOW
@@ -161,7 +164,7 @@ class Transport:
             failure = error
         raw = self._session.seen
         if raw is not None:
-            return _judge_raw(action, raw)
+            return _judge_raw(action, raw, self._credentials.used)
         return _no_answer(action, failure)
 
 
@@ -169,9 +172,12 @@ _MORE_TIME = "Try again, or give the run more time with --timeout."
 _NETWORK = "Check the network, the proxy settings (HTTPS_PROXY, NO_PROXY) and the endpoint, then try again."
 
 
-def _judge_raw(action: str, raw: RawAnswer) -> Answer | _Failure:
-    """Turn what came over the wire into an answer or a failure."""
-    request_id = _safe(raw.request_id)
+def _judge_raw(action: str, raw: RawAnswer, secrets: Collection[str]) -> Answer | _Failure:
+    """Turn what came over the wire into an answer or a failure.
+
+    :param secrets: our own credentials, which an answer may quote: they go no further.
+    """
+    request_id = _safe(raw.request_id, secrets)
     if _HTTP_REDIRECT <= raw.status < _HTTP_BAD_REQUEST:
         advice = "Redirects are never followed, they would carry the session token elsewhere. Check the endpoint and the proxy."
         return _Failure(ProtocolError(f"the endpoint answered with a redirect (HTTP {raw.status})", advice=advice, action=action))
@@ -180,13 +186,19 @@ def _judge_raw(action: str, raw: RawAnswer) -> Answer | _Failure:
     except ValueError as error:
         return _unreadable(action, raw, str(error), request_id)
     if isinstance(body, dict):
-        request_id = _safe(body.get("RequestId")) or request_id
-    code = _safe(body.get("Code")) if isinstance(body, dict) else None
+        request_id = _safe(body.get("RequestId"), secrets) or request_id
+    code = _safe(body.get("Code"), secrets) if isinstance(body, dict) else None
     refused = isinstance(body, dict) and to_bool(body.get("Success")) is False
     if raw.status >= _HTTP_BAD_REQUEST or (refused and code not in {None, "200"}):
         return _refused(action, raw, code or "none", request_id)
     if raw.status != _HTTP_OK:
         return _Failure(ProtocolError(f"HTTP {raw.status} is no answer", advice=REPORT_IT, action=action, request_id=request_id))
+    quoted = raw.body.replace(b"\\/", b"/")
+    if any(secret.encode("ascii") in quoted for secret in secrets):
+        advice = "Something on the way sends back what it was sent. Check the endpoint and the proxy, and rotate the credentials."
+        return _Failure(
+            ProtocolError("the answer quotes the credentials of the request", advice=advice, action=action, request_id=request_id)
+        )
     try:
         return judge(action, body, request_id, raw.server_ms)
     except ProtocolError as error:
@@ -289,14 +301,26 @@ def _network_word(text: str) -> str:
     return "the network failed"
 
 
-def _safe(value: object) -> str | None:
-    """Return a code or request id of the service if it is made of harmless characters."""
-    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value) else None
+def _safe(value: object, secrets: Collection[str]) -> str | None:
+    """Return a code or request id of the service if it is made of harmless characters, and is none of our secrets."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value):
+        return None
+    return None if any(secret in value for secret in secrets) else value
 
 
 @cache
 def _snake(action: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", action).lower()
+
+
+def _chain_config(kind: Any, fixed: AccessKey) -> Any:
+    """Return the SDK's configuration of fixed credentials."""
+    return kind(
+        type="sts" if fixed.security_token else "access_key",
+        access_key_id=fixed.access_key_id,
+        access_key_secret=fixed.access_key_secret,
+        security_token=fixed.security_token or None,
+    )
 
 
 def _fit_for_headers(model: Any) -> Any:
@@ -313,23 +337,33 @@ def _fit_for_headers(model: Any) -> Any:
 
 
 class _Credentials:
-    """The SDK's default chain, with its failures as errors of ours: its texts can hold the OIDC token."""
+    """Where the SDK gets its credentials: fixed ones, or its default chain, whose failures become errors of ours.
 
-    def __init__(self) -> None:
+    ``used`` are the secrets that were handed out so far: the texts of the service, the SDK and the chain may hold them.
+    """
+
+    def __init__(self, fixed: AccessKey | None) -> None:
+        self._fixed = fixed
         self._chain: Any = None
+        self.used: set[str] = set()
 
     def get_credential(self) -> Any:
         """Return the SDK's credential model; called by the SDK before each request."""
         from alibabacloud_credentials.client import Client as ChainClient
+        from alibabacloud_credentials.models import Config as ChainConfig
 
         try:
             if self._chain is None:
-                self._chain = ChainClient()
-            return _fit_for_headers(self._chain.get_credential())
+                self._chain = ChainClient(_chain_config(ChainConfig, self._fixed) if self._fixed else None)
+            model = _fit_for_headers(self._chain.get_credential())
         except GateError:
             raise
         except Exception as error:  # noqa: BLE001 - the chain raises bare exceptions of many kinds
             text = str(error)
+        else:
+            # Copied, not changed: another thread may be looking through it. Short ones would be found in any text.
+            self.used = self.used | {secret for secret in (model.access_key_secret, model.security_token) if len(secret or "") >= _SECRET}
+            return model
         if os.environ.get("ALIBABA_CLOUD_OIDC_TOKEN_FILE") and "OIDCRoleArnCredentialsProvider" in text:
             if re.search("Max retries|timed out|Connection|refused|getaddrinfo", text):
                 raise UnavailableError("the OIDC token could not be exchanged: STS was not reached", advice=_NETWORK) from None
@@ -368,7 +402,7 @@ def connect(
     :param endpoint: where to call; ``None`` for the endpoint of ``region``.
     :param access_key: fixed keys; ``None`` for the SDK's default chain.
     :param observe: told of every finished call, from any thread.
-    :raises UsageError: for a region that the SDK does not know, or a CA file that is not there.
+    :raises UsageError: for a region that the SDK does not know, a CA file that is none, or a proxy that is none.
     """
     prepare_environment()
     from alibabacloud_sas20181203.client import Client
@@ -376,9 +410,10 @@ def connect(
     from darabonba.core import DaraCore
 
     from ci_gate.security_center.endpoint import Endpoint as EndpointType
-    from ci_gate.security_center.wire import BoundedSession
+    from ci_gate.security_center.wire import BoundedSession, check_proxy
 
     _silence_sdk()
+    credentials = _Credentials(access_key)
     config = Config(
         region_id=region,
         endpoint=endpoint.host if endpoint else None,
@@ -386,23 +421,19 @@ def connect(
         max_idle_conns=MAX_WINDOW,
         user_agent="ci-gate",
         ca=_ca_file(),
+        credential=credentials,
     )
-    if access_key is None:
-        config.credential = _Credentials()
-    else:
-        config.access_key_id = access_key.access_key_id
-        config.access_key_secret = access_key.access_key_secret
-        config.security_token = access_key.security_token or None
     client = Client(config)
     if endpoint is None:
         if region not in client._endpoint_map:  # noqa: SLF001 - for an unknown region the SDK makes up a host name
             known = ", ".join(sorted(client._endpoint_map))  # noqa: SLF001
             raise UsageError(f"Security Center has no region {region[:60]!r}", advice=f"Give --region one of: {known}.")
         endpoint = EndpointType(client._endpoint, "https", loopback=False)  # noqa: SLF001
+    check_proxy(endpoint)
     session = BoundedSession(loopback=endpoint.loopback, pool_size=MAX_WINDOW * 2)
     # The SDK keeps its sessions by this key; `_no_answer` notices if another version stops doing so.
     DaraCore._sessions[f"{endpoint.scheme}://{endpoint.host}:80:pool={MAX_WINDOW}"] = session  # noqa: SLF001
-    return Transport(client, session, observe), endpoint.url
+    return Transport(client, session, credentials, observe), endpoint.url
 
 
 def _ca_file() -> str | None:
@@ -410,7 +441,11 @@ def _ca_file() -> str | None:
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         path = os.environ.get(name)
         if path:
-            if not os.path.exists(path):  # noqa: PTH110 - a file or a folder of certificates
-                raise UsageError(f"{name} names {path!r}, which does not exist", advice="Correct the variable, or unset it.")
+            try:
+                where = {"capath": path} if os.path.isdir(path) else {"cafile": path}  # noqa: PTH112 - as the variables are read elsewhere
+                ssl.create_default_context().load_verify_locations(**where)
+            except OSError as error:
+                why = "it holds no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+                raise UsageError(f"{name} names {path!r}: {why}", advice="Correct the variable, or unset it.") from None
             return path
     return None

@@ -8,13 +8,18 @@ import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
+
+from ci_gate.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from ci_gate.security_center.endpoint import Endpoint
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
@@ -54,6 +59,24 @@ class RawAnswer:
         """Seconds to wait that the service asked for by ``x-acs-retry-after`` (milliseconds)."""
         text = self.headers.get("x-acs-retry-after", "").strip()
         return int(text) / 1000 if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0 else None  # noqa: PLR2004 - 11 days
+
+
+def check_proxy(endpoint: Endpoint) -> None:
+    """Look at the proxy that the environment names for an endpoint; what is none would fail again and again until the deadline.
+
+    :raises UsageError: if it is none that can be used. It is not quoted: it may hold a password.
+    """
+    proxy = None if endpoint.loopback else select_proxy(endpoint.url, get_environ_proxies(endpoint.url))
+    if not proxy:
+        return
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        advice = "Write HTTPS_PROXY (or ALL_PROXY) as http://HOST:PORT or http://USER:PASSWORD@HOST:PORT; SOCKS proxies are not supported."
+        raise UsageError(f"the proxy that the environment names for {endpoint.host} cannot be used", advice=advice)
 
 
 class _Adapter(HTTPAdapter):

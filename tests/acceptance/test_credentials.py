@@ -71,3 +71,24 @@ def test_an_endpoint_with_a_password_is_not_quoted(gate):
 
     assert finished.code == 2
     assert CANARY not in finished.everything
+
+
+@pytest.mark.parametrize(
+    "proxy", [f"socks5://user:{CANARY}@127.0.0.1:9", f"http://user:{CANARY}@", "http://[bad", "http://127.0.0.1:99999"]
+)
+def test_a_proxy_that_is_none_is_a_usage_error(gate, proxy):
+    finished = gate.run("check", REFERENCE, "--report-dir", "reports", HTTPS_PROXY=proxy)
+
+    assert finished.code == 2, finished.err
+    assert "HTTPS_PROXY" in finished.err
+    assert CANARY not in finished.everything
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
+def test_a_ca_file_that_is_none_is_a_usage_error(gate, name):
+    (gate.folder / "ca.pem").write_text("no certificate")
+
+    finished = gate.check(None, **{name: "ca.pem"})
+
+    assert finished.code == 2, finished.err
+    assert name in finished.err

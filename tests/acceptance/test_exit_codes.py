@@ -282,7 +282,9 @@ def test_a_run_that_is_killed_leaves_no_old_pass_behind(gate):
 
 def test_warn_mode_passes_loudly(gate):
     finished = gate.check(gate.world(image(DENIED)), "--policy", "audit")
+    quiet = gate.check(gate.world(image(DENIED)), "--policy", "audit", "-q")
 
     _agrees(finished, 0, "passed")
+    assert "warn mode" in quiet.err
     assert "warn" in finished.err.lower()
     assert DIGEST[:12] in finished.everything

@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 from support import DIGEST, REFERENCE, image
 
+from ci_gate.catalog import catalog_keys
 from ci_gate.deadline import Deadline
 from ci_gate.emulator.app import serve
 from ci_gate.emulator.world import parse_world
@@ -31,14 +32,14 @@ PAGED = ["DescribeImageInstances", "DescribeImageSensitiveFileList", "DescribeIm
 ASKED = Asked(REFERENCE, ImageReference.parse(REFERENCE))
 
 
-def decide(*faults: dict, seconds: float = 6.0, images=(IMAGE,), policy=POLICY, **world):
+def decide(*faults: dict, seconds: float = 6.0, images=(IMAGE,), policy=POLICY, asked=ASKED, **world):
     parsed = parse_world(json.dumps({"version": 1, "images": list(images), "faults": list(faults), **world}).encode())
     with serve(parsed) as served:
         endpoint = parse_endpoint(served.address, allow_any=False)
-        key = AccessKey(served.access_key_id, served.access_key_secret)
+        key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
         transport, url = connect(endpoint, served.region, key, lambda _: None)
         source = SecurityCenter(transport, SourceInfo("emulated", url), ScanRange(), lambda _: None)
-        return decide_image(source, ASKED, policy, "enforce", Deadline(seconds), date(2026, 11, 24))
+        return decide_image(source, asked, policy, "enforce", Deadline(seconds), date(2026, 11, 24))
 
 
 def test_without_a_fault_it_passes_with_everything():
@@ -278,3 +279,114 @@ def test_a_scan_time_in_the_future_is_no_age():
     result = decide(future, images=[image()], policy=strict)
 
     assert ExitCode.INCOMPLETE is result.exit_code, result.causes
+
+
+# --- what a service says once is not forgotten: answers by their turn ---
+
+DENYING = parse_policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n", origin="policy.yaml", default_name="p").policy
+CLEAN = image()
+
+
+def _answer(rows, total, *, page=1, size=100):
+    info = {"CurrentPage": page, "PageSize": size, "TotalCount": total}
+    return json.dumps({"SensitiveFileList": rows, "PageInfo": info, "Success": True, "Code": "200"})
+
+
+def _turn(action, number, text, **where):
+    return {"action": action, "from_call": number, "times": 1, "kind": "body", "text": text, **where}
+
+
+FILE = {"FilePath": "/k.pem", "SensitiveFileKey": "pem", "RiskLevel": "low"}
+KEY = {"SensitiveFileKey": "pem", "Count": 3, "UnprocessedNum": 3}
+NOTHING = _answer([], 0)
+
+
+def test_a_denied_file_that_only_the_glance_saw_blocks():
+    result = decide(_turn(FILES, 1, _answer([FILE], 1, size=20), key=""), images=[CLEAN], policy=DENYING)
+
+    assert ExitCode.BLOCKED is result.exit_code, result.causes
+
+
+def test_a_denied_file_that_the_glance_saw_blocks_though_the_rest_is_refused():
+    refused = {"action": FILES, "key": "", "from_call": 2, "kind": "status", "status": 403, "code": "NoPermission"}
+
+    result = decide(_turn(FILES, 1, _answer([FILE], 1, size=20), key=""), refused, images=[CLEAN], policy=DENYING)
+
+    assert ExitCode.BLOCKED is result.exit_code, result.causes
+
+
+@pytest.mark.parametrize("turns", [{2}, {1, 2}, {1, 2, 3, 4}], ids=str)
+def test_a_key_that_was_listed_once_and_yields_nothing_is_never_a_pass(turns):
+    faults = [_turn(KEYS_CALL, number, _answer([KEY], 1)) for number in sorted(turns)]
+
+    assert ExitCode.INCOMPLETE is decide(*faults, images=[CLEAN], policy=DENYING).exit_code
+
+
+def test_a_listing_of_keys_that_repeats_a_page_with_other_counts_is_never_a_pass():
+    many = image(generate={"count": 40, "seed": 3, "keys": list(catalog_keys()[:40])})
+    other = {"kind": "set_field", "where": "every_row", "page": 2, "field": "LastScanTime", "value": 1}
+    faults = ({"kind": "duplicate_page", "page": 2}, other)
+
+    result = decide(
+        *({"action": KEYS_CALL, **fault} for fault in faults), images=[many], quirks={"page_size_cap": 20, "key_optional": False}
+    )
+
+    assert ExitCode.INCOMPLETE is result.exit_code, result.causes
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        _turn(KEYS_CALL, 1, _answer([], 3)),
+        _turn(FILES, 1, _answer([], 5, size=20), key=""),
+        _turn(KEYS_CALL, 1, _answer([KEY], 1, page=7)),
+    ],
+    ids=["keys", "files", "echo"],
+)
+def test_a_total_or_a_row_that_was_there_once_is_not_forgotten(fault):
+    assert ExitCode.INCOMPLETE is decide(fault, images=[CLEAN], policy=DENYING).exit_code
+
+
+def test_fewer_alike_rows_than_before_are_not_believed():
+    sqlite = [{**FILE, "SensitiveFileKey": "sqlite"}] * 3
+    one = image({"key": "sqlite", "path": "/k.pem", "risk_level": "low", "md5": ""})
+
+    assert ExitCode.INCOMPLETE is decide(_turn(FILES, 1, _answer(sqlite, 4), key="sqlite"), images=[one]).exit_code
+
+
+def test_an_image_by_uuid_must_be_of_the_reference_in_both_lists():
+    uuid = "0123456789abcdef0123456789abcdef"
+    asked = Asked(REFERENCE, ImageReference.parse(REFERENCE), uuid)
+    fault = {"action": PAGED[0], "kind": "set_field", "where": "every_row", "field": "RepoNamespace", "value": "other"}
+
+    assert ExitCode.PASSED is decide(images=[image(uuid=uuid)], asked=asked).exit_code
+    assert ExitCode.INCOMPLETE is decide(fault, images=[image(uuid=uuid)], asked=asked).exit_code
+
+
+@pytest.mark.parametrize("field", ["LastScanTime", "ScaProgress"])
+def test_rows_of_one_image_that_tell_of_another_time_are_never_a_pass(field):
+    fault = {"action": PAGED[0], "kind": "set_field", "field": field, "value": 7}
+
+    assert ExitCode.INCOMPLETE is decide(fault, images=[image(also_tagged=["stable"])]).exit_code
+
+
+def test_an_answer_that_quotes_our_credentials_is_not_passed_on():
+    token = "CANARY-token-1234"
+    row = {**FILE, "FilePath": f"/{token}"}
+
+    echoed = decide(_turn(FILES, 1, _answer([row], 1, size=20), key=""), images=[CLEAN], account={"security_token": token})
+    named = decide({"kind": "status", "status": 400, "code": token}, images=[CLEAN], account={"security_token": token})
+
+    assert (ExitCode.PROTOCOL, ExitCode.PROTOCOL) == (echoed.exit_code, named.exit_code)
+    assert token not in repr(echoed) + repr(named)
+
+
+def test_a_page_with_more_rows_than_were_asked_for_does_not_hold_the_gate_up():
+    rows = [{"SensitiveFileKey": f"key_{number}", "UnprocessedNum": 1} for number in range(20_000)]
+    swollen = {"action": KEYS_CALL, "kind": "body", "text": _answer(rows, 1_000_000)}
+    started = time.monotonic()
+
+    result = decide(swollen, images=[CLEAN], seconds=3.0)
+
+    assert result.exit_code is not ExitCode.PASSED
+    assert time.monotonic() - started < 8

@@ -36,6 +36,8 @@ def test_the_vendor_and_loopback_are_accepted(text, url):
         "127.0.0.1.example.com",
         "127.0.0.1:99999",
         "10.0.0.1",
+        "a..aliyuncs.com",
+        f"{'a' * 64}.aliyuncs.com",
         "",
         "a b",
     ],
