@@ -44,7 +44,13 @@ def find_by_reference(transport: Transport, reference: ImageReference, rules: Ev
         )
     image = _only_one(matching, reference)
     told = all(_hosts(row.get("Endpoints")) for row in matching)
-    return image, identity_proof(image, reference, candidates=len(rows), registry_told=told)
+    proof = identity_proof(image, reference, candidates=len(rows), registry_told=told)
+    uuids = {row["Uuid"] for row in matching}
+    if len(uuids) > 1:
+        # One digest in one registry is one image; the service may keep an entry of it for each tag.
+        detail = f"{proof.detail}; it is listed under {len(uuids)} uuids, {image.uuid} is judged"
+        proof = replace(proof, detail=detail, figures=(*proof.figures, ("uuids", len(uuids))))
+    return image, proof
 
 
 def find_by_uuid(transport: Transport, uuid: str, reference: ImageReference | None, deadline: Deadline) -> tuple[Image, Proof]:

@@ -390,3 +390,12 @@ def test_a_page_with_more_rows_than_were_asked_for_does_not_hold_the_gate_up():
 
     assert result.exit_code is not ExitCode.PASSED
     assert time.monotonic() - started < 8
+
+
+def test_the_identity_says_where_one_digest_has_several_entries():
+    twins = [image(uuid="one"), image(uuid="two", reference="registry.example.com/shop/api:latest")]
+
+    result = decide(images=twins)
+
+    assert ("uuids", 2) in _state(result, "identity").figures
+    assert "one" == result.image.uuid  # the entry of the tag that was asked for
