@@ -1,43 +1,62 @@
-"""The whole story: find the image, wait for its scan, read every finding, judge."""
+"""The whole story: find the image, wait for its scan, read every finding, compare, judge."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import Cause, GateError
-from ci_gate.model import Image, ImageReference, Inventory, Proof
-from ci_gate.policy.evaluate import evaluate, evidence_rules
-from ci_gate.verdict import ImageResult
+from ci_gate.errors import Cause, GateError, IncompleteError, error_for
+from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState
+from ci_gate.policy.evaluate import evidence_rules, judge
+from ci_gate.verdict import Comparison, ImageResult
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
     from ci_gate.deadline import Deadline
     from ci_gate.model import FindingSource
-    from ci_gate.policy.schema import Policy
+    from ci_gate.policy.effective import Judges
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An image that the user asked about: ``text`` as it was written, resolved by ``reference``, ``uuid`` or both."""
+    """An image that the user asked about: ``text`` as it was written, resolved by ``reference``, ``uuid`` or both.
+
+    ``since`` is an image that is deployed already: only findings that it does not have can block, save those of denied keys.
+    """
 
     text: str
     reference: ImageReference | None
     uuid: str | None = None
+    since: ImageReference | None = None
+
+    @property
+    def canonical(self) -> str | None:
+        """What the patterns of policies match against; ``None`` where only a uuid is known."""
+        return self.reference.canonical if self.reference else None
 
 
-def decide_image(source: FindingSource, asked: Asked, policy: Policy, mode: str, deadline: Deadline, today: date) -> ImageResult:
-    """Decide whether an image may be deployed. Never raises a ``GateError``: a failure is part of the result.
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a run judges: by which policies, in which mode where the command line overrides theirs, on which day (UTC)."""
 
-    :param mode: ``enforce`` or ``warn``, the policy's or the command line's.
-    :param today: the date (UTC) that the policy is judged by.
-    """
-    rules = evidence_rules(policy)
+    judges: Judges
+    today: date
+    name: str = ""
+    mode: str | None = None
+
+
+def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline: Deadline) -> ImageResult:
+    """Decide whether an image may be deployed. Never raises a ``GateError``: a failure is part of the result."""
+    rules = evidence_rules(judging.judges, asked.canonical)
     evidence: tuple[Proof, ...] = (source.info.proof,)
     failures: tuple[Cause, ...] = ()
     image: Image | None = None
-    inventory = Inventory()
+    inventory = Inventory(comparable=asked.since is None)
+    compared: Comparison | None = None
     try:
         with deadline.stage("resolve"):
             image, identity = source.find_image(asked.reference, asked.uuid, rules, deadline)  # matched exactly, by digest
@@ -46,16 +65,68 @@ def decide_image(source: FindingSource, asked: Asked, policy: Policy, mode: str,
             image, scanned = source.await_scan(image, rules, deadline)  # an unfinished scan proves nothing
         evidence += (scanned,)
         with deadline.stage("read"):
-            inventory = source.read_findings(image, rules, deadline)  # every page; what is missing is in its causes
+            read = source.read_findings(image, rules, deadline)  # every page; what is missing is in its causes
+        inventory = replace(read, comparable=inventory.comparable)
         evidence += inventory.proofs
         failures += inventory.causes
+        if asked.since is not None:
+            with deadline.stage("compare"), _about(f"--since {asked.since}"):
+                known, compared, proof = _read_deployed(source, asked.since, image, rules, deadline)
+            inventory = replace(inventory, known=known, comparable=True)
+            evidence += (proof,)
     except GateError as error:
         failures += error.causes
     with deadline.stage("judge"):
-        verdict = evaluate(policy, inventory, today)  # what was read is judged, whatever cut it short
-    return ImageResult(asked.text, mode, asked.reference, image, evidence, verdict, failures)
+        # What was read is judged, whatever cut it short.
+        verdict = judge(judging.judges, inventory, judging.today, asked.canonical, mode=judging.mode, name=judging.name)
+    known_here = _occurring(inventory.known or {}, inventory.findings)
+    return ImageResult(asked.text, asked.reference, image, evidence, verdict, failures, compared, known_here)
 
 
-def undecided(asked: Asked, mode: str, cause: Cause) -> ImageResult:
+def undecided(asked: Asked, cause: Cause) -> ImageResult:
     """Return the result for an image that the run did not get to."""
-    return ImageResult(asked.text, mode, asked.reference, failures=(cause,))
+    return ImageResult(asked.text, asked.reference, failures=(cause,))
+
+
+def _read_deployed(
+    source: FindingSource, reference: ImageReference, image: Image, rules: EvidenceRules, deadline: Deadline
+) -> tuple[dict[str, int], Comparison, Proof]:
+    """Return how often each fingerprint occurs in an image that is deployed already, and the proof that all of it was read.
+
+    :raises GateError: where that image is the one that is judged, or cannot be read whole: nobody knows then which findings are new.
+    """
+    # Its scan may be old and its rules incomplete: what it misses only makes more findings count as new.
+    lenient = replace(rules, max_scan_age_s=None, rule_coverage="off", vendor_whitelist="report")
+    older, _ = source.find_image(reference, None, lenient, deadline)
+    if older.uuid == image.uuid or older.digest == image.digest:
+        raise IncompleteError(
+            "this is the very image that is judged: compared with itself, every finding would be an old one",
+            advice="Name the image that is deployed now by its digest; a tag may have moved with the push.",
+        )
+    older, _ = source.await_scan(older, lenient, deadline)
+    inventory = source.read_findings(older, lenient, deadline)
+    for cause in (*inventory.causes, *(proof.cause for proof in inventory.proofs if proof.cause is not None)):
+        raise error_for(cause)
+    known = Counter(finding.fingerprint for finding in inventory.findings)
+    pinned = reference.pinned_to(older.digest)
+    figures = (("findings", known.total()), ("digest", f"sha256:{older.digest}"))
+    proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {known.total()} findings", figures)
+    return dict(known), Comparison(str(reference), pinned, known.total()), proof
+
+
+@contextmanager
+def _about(what: str) -> Iterator[None]:
+    """Say in every failure of the block what it was about."""
+    try:
+        yield
+    except GateError as error:
+        error.causes = tuple(replace(cause, what=f"{what}: {cause.what}") for cause in error.causes)
+        raise
+
+
+def _occurring(known: Mapping[str, int], findings: Iterable[Finding]) -> tuple[tuple[str, int], ...]:
+    """Return the fingerprints of the deployed image that occur here, with its counts: all that judging again needs."""
+    if not known:
+        return ()
+    here = Counter(finding.fingerprint for finding in findings)
+    return tuple((mark, min(known[mark], here[mark])) for mark in sorted(here) if mark in known)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ci_gate.errors import Cause, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from ci_gate.deadline import Deadline
 
@@ -162,11 +162,17 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Every finding that was read of an image, the proofs of completeness, and what cut the reading short."""
+    """Every finding that was read of an image, the proofs of completeness, and what cut the reading short.
+
+    ``known`` is how many findings of a fingerprint an image has that is deployed already; ``None`` where no image was compared.
+    ``comparable`` is false where that image was to be compared and could not be read whole: then nobody knows which findings are new.
+    """
 
     findings: tuple[Finding, ...] = ()
     proofs: tuple[Proof, ...] = ()
     causes: tuple[Cause, ...] = ()
+    known: Mapping[str, int] | None = None
+    comparable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,41 +8,93 @@ Nothing in the document was an excerpt of a secret: those are dropped where the 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from ci_gate.errors import ExitCode  # noqa: TC001 - the schema is made from the annotations
+from ci_gate import __version__
+from ci_gate.errors import Cause, ExitCode, InvalidDocumentError
 from ci_gate.model import ProofState, RiskLevel
-from ci_gate.verdict import Outcome, Status
+from ci_gate.verdict import Outcome, Status, Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from ci_gate.errors import Cause
+    from pydantic import TypeAdapter
+
     from ci_gate.model import Image, Proof
-    from ci_gate.verdict import Decision, ImageResult, RunResult
+    from ci_gate.verdict import BaselineUse, Comparison, Decision, ImageResult, PolicySummary, RunResult, WaiverUse
 
 SCHEMA_VERSION: Literal[1] = 1
+MAX_BYTES = 512 * 1024 * 1024
 _SOURCE_KINDS = Literal["live", "emulated", "replay"]
 _MODES = Literal["enforce", "warn"]
-_NO_FINDINGS = '\n      "findings": []'
+_NO_ROWS = ',\n      "known": [],\n      "findings": []'
+_MAX_PROBLEMS = 10
+_MAX_NESTING = 50
+_CHUNK = 1_000
+_UNCHANGED = "Give the file that `-o json=…` wrote, unchanged."
+
+
+@dataclass(frozen=True, slots=True)
+class AsWritten:
+    """Makes pydantic take a text or an enumeration as JSON holds it, when a document is read.
+
+    Its own texts refuse lone surrogates, which paths hold; its strict enumerations refuse plain values.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return the schema: JSON Schema is made from what pydantic would do alone, values are checked as they are."""
+        from pydantic_core import core_schema
+
+        shape: Any = core_schema.is_instance_schema(str)
+        if source is not str:
+            shape = core_schema.literal_schema([word.value for word in source])
+            if issubclass(source, int):  # true and 10.0 equal whole numbers in Python, and are none
+                shape = core_schema.chain_schema([core_schema.int_schema(strict=True), shape])
+        return core_schema.json_or_python_schema(json_schema=handler(source), python_schema=shape)
+
+
+@dataclass(frozen=True, slots=True)
+class AsDay:
+    """Makes pydantic take a text ``YYYY-MM-DD`` that a calendar has."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return the schema."""
+        from pydantic_core import core_schema
+
+        shape = core_schema.str_schema(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
+        return core_schema.json_or_python_schema(shape, core_schema.no_info_plain_validator_function(_check_day))
+
+
+def _check_day(value: object) -> object:
+    if not isinstance(value, str) or date.fromisoformat(value).isoformat() != value:  # Python alone takes week dates, too
+        raise ValueError
+    return value
+
+
+Text = Annotated[str, AsWritten()]
+Day = Annotated[str, AsDay()]
+Code = Annotated[ExitCode, AsWritten()]
 
 
 class CauseDocument(TypedDict):
     """Why something is not proven or not allowed, and what to do."""
 
-    code: ExitCode
-    name: str
-    what: str
-    advice: str
-    action: str | None
+    code: Code
+    name: Text
+    what: Text
+    advice: Text
+    action: Text | None
     """The API call."""
-    request_id: str | None
+    request_id: Text | None
     """The service's id of the call."""
-    where: str | None
+    where: Text | None
     """A place in a file, as FILE:LINE:COLUMN."""
 
 
@@ -50,25 +102,38 @@ class ToolDocument(TypedDict):
     """What wrote the document."""
 
     name: Literal["ci-gate"]
-    version: str
+    version: Text
 
 
 class SourceDocument(TypedDict):
     """Where the findings come from. Only live says something of an account."""
 
     kind: _SOURCE_KINDS
-    endpoint: str
-    region: str
+    endpoint: Text
+    region: Text
+
+
+class FloorDocument(TypedDict):
+    """A floor that judged, too: a policy that the job hands over, and that no waiver of the policy softens."""
+
+    name: Text
+    mode: _MODES
+    sha256: Text
+    """Of its canonical effective policy, as hex."""
+    origin: Text
 
 
 class PolicyDocument(TypedDict):
     """The policy that judged."""
 
-    name: str
+    name: Text
     mode: _MODES
-    sha256: str
-    """Of the canonical effective policy, as hex; empty where none was loaded."""
-    origin: str
+    sha256: Text
+    """Of the canonical effective policy, floors included, as hex; empty where none was loaded."""
+    origin: Text
+    floors: list[FloorDocument]
+    effective: dict[Text, Any] | None
+    """The effective policy, floors included, that the sum is of; null where none was loaded."""
 
 
 class CountsDocument(TypedDict):
@@ -76,25 +141,25 @@ class CountsDocument(TypedDict):
 
     findings: int
     violations: int
-    by_decision: dict[str, int]
-    by_level: dict[str, int]
+    by_decision: dict[Text, int]
+    by_level: dict[Text, int]
 
 
 class ImageDocument(TypedDict):
     """What Security Center knows of the image."""
 
-    uuid: str
-    digest: str
+    uuid: Text
+    digest: Text
     """With its sha256: prefix."""
-    registry_type: str
-    region: str
-    instance: str
-    namespace: str
-    repository: str
-    tag: str
-    scan_status: str
-    scan_result: str
-    last_scan: str | None
+    registry_type: Text
+    region: Text
+    instance: Text
+    namespace: Text
+    repository: Text
+    tag: Text
+    scan_status: Text
+    scan_result: Text
+    last_scan: Text | None
     """ISO 8601, UTC."""
     last_scan_ms: int | None
     """Milliseconds since the epoch."""
@@ -103,43 +168,103 @@ class ImageDocument(TypedDict):
 class ProofDocument(TypedDict):
     """One proof that the findings are complete. One that failed or is unknown, without a cause, is a warning."""
 
-    name: str
-    state: ProofState
-    detail: str
-    figures: dict[str, int | str]
+    name: Text
+    state: Annotated[ProofState, AsWritten()]
+    detail: Text
+    figures: dict[Text, int | Text]
     cause: CauseDocument | None
 
 
 class RuleDocument(TypedDict):
     """One rule of the policy that was evaluated."""
 
-    rule: str
-    text: str
+    rule: Text
+    text: Text
     passed: bool
-    detail: str
+    detail: Text
+
+
+class WaiverDocument(TypedDict):
+    """A waiver of the policy or a floor that is for this image. Its texts come from the policy."""
+
+    id: Text
+    policy: Text
+    """Name of the policy or floor that holds it."""
+    validity: Annotated[Validity, AsWritten()]
+    findings: int
+    """How many findings it fits, in force or not."""
+    unused: bool
+    """Whether it fits nothing, and the policy wants to know."""
+    reason: Text
+    owner: Text
+    ticket: Text
+    created: Day | None
+    """First day (UTC) on which it is valid."""
+    expires: Day | None
+    """Last day (UTC) on which it is valid."""
+
+
+class BaselineDocument(TypedDict):
+    """A baseline: what was there when the gate was introduced."""
+
+    file: Text
+    policy: Text
+    """Name of the policy or floor that holds it."""
+    validity: Annotated[Validity, AsWritten()]
+    expires: Day
+    """Last day (UTC) on which it is valid."""
+    entries: int
+    """How many findings it expects."""
+    findings: int
+    """How many findings it covers here."""
+    gone: int
+    """How many of those that it expects no longer occur."""
+    examples: list[Text]
+    """The first of those, as key and path."""
+
+
+class ComparedDocument(TypedDict):
+    """The deployed image that the findings were compared with."""
+
+    asked: Text
+    pinned: Text
+    """Its reference, by digest."""
+    findings: int
+    """How many it has."""
+
+
+class KnownDocument(TypedDict):
+    """How many findings of a fingerprint the compared image has."""
+
+    fingerprint: Text
+    count: int
 
 
 class FindingDocument(TypedDict):
     """One sensitive file of one key, and what was decided of it. Its texts come from the image: hostile until escaped."""
 
-    key: str
-    name: str
-    path: str
-    risk_level: str
+    key: Text
+    name: Text
+    path: Text
+    risk_level: Text
     """The service's word."""
-    level: RiskLevel | None
+    level: Annotated[RiskLevel, AsWritten()] | None
     """The level that was judged; null where the service's word is not documented and the policy makes that an error."""
-    decision: Outcome
-    rule: str
-    rule_text: str
-    fingerprint: str
+    decision: Annotated[Outcome, AsWritten()]
+    rule: Text
+    rule_text: Text
+    enforced: bool
+    """False for a violation that only policies in warn mode see: it does not block."""
+    base_image: bool
+    """Whether the finding is in a layer of the base image: whoever builds that one has to mend it."""
+    fingerprint: Text
     """SHA-256 over key, path and MD5 of the file (without MD5, the layer digest), as hex."""
     ordinal: int
     """Tells apart findings that share a fingerprint; 1 for the first."""
-    md5: str
-    layer: str
-    advice: str
-    description: str
+    md5: Text
+    layer: Text
+    advice: Text
+    description: Text
     first_scan_ms: int | None
     """Milliseconds since the epoch."""
     last_scan_ms: int | None
@@ -149,16 +274,16 @@ class FindingDocument(TypedDict):
 class ImageResultDocument(TypedDict):
     """The result for one image that was asked about."""
 
-    asked: str
+    asked: Text
     """The reference as the user wrote it."""
-    reference: str | None
-    registry: str | None
-    canonical: str | None
+    reference: Text | None
+    registry: Text | None
+    canonical: Text | None
     """registry/namespace/repository."""
-    pinned: str
+    pinned: Text
     """The reference to deploy, by digest where it is known."""
-    status: Status
-    exit_code: ExitCode
+    status: Annotated[Status, AsWritten()]
+    exit_code: Code
     image: ImageDocument | None
     """Null where no image was found or judged."""
     counts: CountsDocument
@@ -166,6 +291,13 @@ class ImageResultDocument(TypedDict):
     """Everything that keeps the image from being proven, worst first."""
     evidence: list[ProofDocument]
     rules: list[RuleDocument]
+    waivers: list[WaiverDocument]
+    """Those that are for this image, used or not."""
+    baselines: list[BaselineDocument]
+    compared: ComparedDocument | None
+    """Null where no image was compared."""
+    known: list[KnownDocument]
+    """What the compared image has of the findings that occur here, too."""
     findings: list[FindingDocument]
     """Every finding, exactly once."""
 
@@ -175,12 +307,14 @@ class ResultDocument(TypedDict):
 
     schema_version: Literal[1]
     tool: ToolDocument
-    verdict: Status
+    verdict: Annotated[Status, AsWritten()]
     """Only passed may deploy."""
-    exit_code: ExitCode
+    exit_code: Code
     """The exit code of the process."""
-    started: str
+    started: Text
     """ISO 8601, UTC."""
+    today: Day | None
+    """The day (UTC) that waivers and baselines were judged by."""
     source: SourceDocument
     policy: PolicyDocument
     counts: CountsDocument
@@ -188,9 +322,9 @@ class ResultDocument(TypedDict):
     causes: list[CauseDocument]
     """What kept the run as a whole from being a plain pass."""
     images: list[ImageResultDocument]
-    seconds: dict[str, float]
+    seconds: dict[Text, float]
     """Time spent in each stage, seconds."""
-    request_ids: list[str]
+    request_ids: list[Text]
     """The service's ids of the calls, sorted."""
 
 
@@ -199,7 +333,7 @@ def to_document(run: RunResult) -> ResultDocument:
     return _document(run)
 
 
-def _document(run: RunResult, *, with_findings: bool = True) -> ResultDocument:
+def _document(run: RunResult, *, with_rows: bool = True) -> ResultDocument:
     decisions = [decision for image in run.images for decision in image.verdict.decisions]
     return {
         "schema_version": SCHEMA_VERSION,
@@ -207,16 +341,12 @@ def _document(run: RunResult, *, with_findings: bool = True) -> ResultDocument:
         "verdict": run.status,
         "exit_code": run.exit_code,
         "started": run.started,
+        "today": _day(run.today),
         "source": {"kind": cast("_SOURCE_KINDS", run.source.kind), "endpoint": run.source.endpoint, "region": run.source.region},
-        "policy": {
-            "name": run.policy.name,
-            "mode": cast("_MODES", run.policy.mode),
-            "sha256": run.policy.sha256,
-            "origin": run.policy.origin,
-        },
+        "policy": _policy(run.policy),
         "counts": _counts(decisions),
         "causes": [_cause(cause) for cause in run.causes],
-        "images": [_image_result(image, with_findings=with_findings) for image in run.images],
+        "images": [_image_result(image, with_rows=with_rows) for image in run.images],
         "seconds": dict(run.seconds),
         "request_ids": list(run.request_ids),
     }
@@ -224,42 +354,218 @@ def _document(run: RunResult, *, with_findings: bool = True) -> ResultDocument:
 
 def render_json(run: RunResult) -> str:
     """Return the document as JSON, indented by two. Pure ASCII: control characters and lone surrogates survive as escapes."""
+    return "".join(json_parts(run))
+
+
+def json_parts(run: RunResult) -> Iterator[str]:
+    """Return what :func:`render_json` does, in many parts: findings are encoded one by one, and never all held as text."""
     # Python's fast encoder does not indent, and the one that does takes seconds for 100,000 findings. A finding is flat, so its
-    # separators can hold the indentation. No data can look like what is split at: its quotes are escapes.
-    start, *rest = json.dumps(_document(run, with_findings=False), indent=2).split(_NO_FINDINGS)
-    parts = [start]
+    # separators can hold the indentation. Texts cannot look like what is split at: their quotes are escapes. Names of fields in the
+    # policy could, which comes before the images.
+    start, *rest = json.dumps(_document(run, with_rows=False), indent=2).rsplit(_NO_ROWS, len(run.images))
+    yield start
     for image, part in zip(run.images, rest, strict=True):
-        parts += _findings_lines(image.verdict.decisions)
-        parts.append(part)
-    return "".join((*parts, "\n"))
+        yield from _rows("known", (_known(*pair) for pair in image.known))
+        yield from _rows("findings", (_finding(decision) for decision in image.verdict.decisions))
+        yield part
+    yield "\n"
 
 
-def _findings_lines(decisions: Sequence[Decision]) -> Iterator[str]:
-    """Encode findings one by one, as parts of one text: they are never all held as documents."""
-    if not decisions:
-        yield _NO_FINDINGS
-        return
+def _rows(name: str, rows: Iterable[Any]) -> Iterator[str]:
+    """Encode a field of an image that is a list of flat objects."""
     encode = json.JSONEncoder(separators=(",\n          ", ": ")).encode
-    before = f"{_NO_FINDINGS[:-1]}\n"
-    for decision in decisions:
-        yield f"{before}        {{\n          {encode(_finding(decision))[1:-1]}\n        }}"
-        before = ",\n"
-    yield "\n      ]"
+    before = f',\n      "{name}": ['
+    between = before
+    for row in rows:
+        yield f"{between}\n        {{\n          {encode(row)[1:-1]}\n        }}"
+        between = ","
+    yield f"{before}]" if between == before else "\n      ]"
+
+
+def read_document(raw: bytes, origin: str) -> ResultDocument:
+    """Read a document that :func:`render_json` wrote. Its texts are kept exactly, lone surrogates too.
+
+    :param origin: what messages call it, such as its path.
+    :raises InvalidDocumentError: if it is too large, no JSON, or not a document of this version; no message quotes more of it than
+        the names of fields.
+    """
+    value = _parse(raw, origin)
+    if not isinstance(value, dict) or "schema_version" not in value:
+        raise InvalidDocumentError("it is no result of ci-gate: there is no schema_version", advice=_UNCHANGED, where=origin)
+    version = value["schema_version"]
+    if type(version) is not int or version != SCHEMA_VERSION:
+        what = f"the document has another schema_version than {SCHEMA_VERSION}, which is what this ci-gate reads"
+        raise InvalidDocumentError(what, advice="Use the version of ci-gate that wrote the document.", where=origin)
+    problems = _problems(value)
+    if problems:
+        advice = _advice(value)
+        raise InvalidDocumentError.of(Cause(ExitCode.POLICY_INVALID, problem, advice, where=origin) for problem in problems)
+    return cast("ResultDocument", value)
+
+
+class _RefusedError(ValueError):
+    """JSON that Python alone would take."""
+
+
+def _parse(raw: bytes, origin: str) -> object:
+    """Return the value of a JSON text.
+
+    :raises InvalidDocumentError: if it is too large, or no strict JSON in UTF-8.
+    """
+    if len(raw) > MAX_BYTES:
+        raise InvalidDocumentError(f"the document is larger than {MAX_BYTES // 1024**2} MiB", advice=_UNCHANGED, where=origin)
+    where = origin
+    try:
+        value: object = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        why = f"byte {error.start + 1} is no UTF-8"
+    except json.JSONDecodeError as error:
+        where, why = f"{origin}:{error.lineno}:{error.colno}", error.msg
+    except RecursionError:
+        why = "it is nested too deeply"
+    except _RefusedError as error:
+        why = str(error)
+    except ValueError:  # Python reads no number of more than some thousand digits
+        why = "a number has too many digits"
+    else:
+        return value
+    raise InvalidDocumentError(f"the document is no JSON that can be read: {why}", advice=_UNCHANGED, where=where)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise _RefusedError(f"the field {_named(name)} is there twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> object:
+    raise _RefusedError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _RefusedError("a number is too large")
+    return number
+
+
+def _problems(document: dict[str, Any]) -> list[str]:
+    """Say what is wrong with the shape of a document; the first ten. Findings are looked at apart: they are never all copied."""
+    documents, findings = _adapters()
+    images = document.get("images")
+    shown = [_bare(image) for image in images] if isinstance(images, list) else images
+    problems = _shape_problems(documents, [{**document, "images": shown}])
+    if problems:
+        return problems
+    for number, image in enumerate(document["images"]):
+        rows = image["findings"]
+        for start in range(0, len(rows), _CHUNK):
+            problems = _shape_problems(findings, rows[start : start + _CHUNK], f"images[{number}].findings", start)
+            if problems:
+                return problems
+    nested = _nests_deeper(document["policy"]["effective"], _MAX_NESTING)
+    return [f"policy.effective is nested more than {_MAX_NESTING} levels deep"] if nested else []
+
+
+def _bare(image: object) -> object:
+    """Return an image without its findings, where it has a list of them."""
+    return {**image, "findings": []} if isinstance(image, dict) and isinstance(image.get("findings"), list) else image
+
+
+def _shape_problems(adapter: TypeAdapter[Any], values: list[Any], holder: str | None = None, start: int = 0) -> list[str]:
+    """Say what is wrong with some values of a list called ``holder``, the first of which has the number ``start``.
+
+    Without ``holder``, the value is the document itself.
+    """
+    from pydantic import ValidationError
+
+    try:
+        adapter.validate_python(values)
+    except ValidationError as error:
+        said: dict[str, None] = {}
+        for problem in error.errors(include_url=False, include_input=False):
+            number, *parts = problem["loc"]
+            path = "" if holder is None else f"{holder}[{start + int(number)}]"
+            said[_sentence(path, parts, problem["type"], problem.get("ctx", {}))] = None
+        return list(said)[:_MAX_PROBLEMS]
+    return []
+
+
+# What pydantic calls what is wrong, and what we do.
+_WRONG = {
+    "bool_type": "is neither true nor false",
+    "dict_type": "is no object",
+    "float_type": "is no number",
+    "int_type": "is no whole number",
+    "is_instance_of": "is no text",
+    "list_type": "is no list",
+    "typed_dict_type": "is no object",
+    "value_error": "is no day (YYYY-MM-DD)",
+}
+
+
+def _sentence(path: str, parts: list[int | str], kind: str, context: dict[str, Any]) -> str:
+    if kind == "int_type" and parts[-1:] == ["int"]:  # pydantic names the branch of a union, too
+        parts = parts[:-1]
+    for part in parts:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif not part.startswith("json-or-python["):  # another branch
+            path += f".{part[:60]}" if path else part[:60]
+    if kind == "missing":
+        return f"the field {path} is missing"
+    if kind == "extra_forbidden":
+        return f"the field {path} is not known"
+    expected = f"is none of {context['expected']}" if kind == "literal_error" else "has a value that it cannot have"
+    return f"{path or 'the document'} {_WRONG.get(kind, expected)}"
+
+
+def _advice(document: dict[str, Any]) -> str:
+    """Say what to do about a document with a wrong shape: another version of ci-gate may have written it."""
+    tool = document.get("tool")
+    version = tool.get("version") if isinstance(tool, dict) else None
+    if not isinstance(version, str) or version == __version__:
+        return _UNCHANGED
+    return f"Use the version of ci-gate that wrote it, {version[:40]}: this is {__version__}."
+
+
+def _named(name: str) -> str:
+    return repr(name[:60])
+
+
+def _nests_deeper(value: object, levels: int) -> bool:
+    """Whether lists and objects are nested more than so many levels deep."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            inner for outer in layer for inner in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ]
+        if not layer:
+            return False
+    return True
+
+
+@cache
+def _adapters() -> tuple[TypeAdapter[list[ResultDocument]], TypeAdapter[list[FindingDocument]]]:
+    """Return what checks shapes. A typed dictionary takes its configuration from what holds it, hence the lists."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+    return TypeAdapter(list[ResultDocument], config=config), TypeAdapter(list[FindingDocument], config=config)
 
 
 def result_schema() -> dict[str, Any]:
     """Return the JSON Schema of the document; ``result.schema.json``, which ships with the package, holds the same."""
-    from pydantic import ConfigDict, TypeAdapter
-
-    # A typed dictionary takes its configuration from what holds it.
-    holder = TypeAdapter(list[ResultDocument], config=ConfigDict(extra="forbid", use_attribute_docstrings=True)).json_schema()
+    holder = _adapters()[0].json_schema()
     shapes = holder["$defs"]
     document = shapes.pop(ResultDocument.__name__)
     title = f"ci-gate result, version {SCHEMA_VERSION}"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **document, "title": title, "$defs": shapes}
 
 
-def _image_result(result: ImageResult, *, with_findings: bool) -> ImageResultDocument:
+def _image_result(result: ImageResult, *, with_rows: bool) -> ImageResultDocument:
     reference = result.reference
     return {
         "asked": result.asked,
@@ -274,8 +580,62 @@ def _image_result(result: ImageResult, *, with_findings: bool) -> ImageResultDoc
         "causes": [_cause(cause) for cause in result.causes],
         "evidence": [_proof(proof) for proof in result.evidence],
         "rules": [{"rule": rule.rule, "text": rule.text, "passed": rule.passed, "detail": rule.detail} for rule in result.verdict.rules],
-        "findings": [_finding(decision) for decision in result.verdict.decisions] if with_findings else [],
+        "waivers": [_waiver(use) for use in result.verdict.waivers],
+        "baselines": [_baseline(use) for use in result.verdict.baselines],
+        "compared": _compared(result.compared) if result.compared else None,
+        "known": [_known(*pair) for pair in result.known] if with_rows else [],
+        "findings": [_finding(decision) for decision in result.verdict.decisions] if with_rows else [],
     }
+
+
+def _policy(policy: PolicySummary) -> PolicyDocument:
+    return {
+        "name": policy.name,
+        "mode": cast("_MODES", policy.mode),
+        "sha256": policy.sha256,
+        "origin": policy.origin,
+        "floors": [
+            {"name": floor.name, "mode": cast("_MODES", floor.mode), "sha256": floor.sha256, "origin": floor.origin}
+            for floor in policy.floors
+        ],
+        "effective": json.loads(policy.canonical) if policy.canonical else None,
+    }
+
+
+def _waiver(use: WaiverUse) -> WaiverDocument:
+    return {
+        "id": use.id,
+        "policy": use.policy,
+        "validity": use.validity,
+        "findings": use.findings,
+        "unused": use.unused,
+        "reason": use.reason,
+        "owner": use.owner,
+        "ticket": use.ticket,
+        "created": _day(use.created),
+        "expires": _day(use.expires),
+    }
+
+
+def _baseline(use: BaselineUse) -> BaselineDocument:
+    return {
+        "file": use.file,
+        "policy": use.policy,
+        "validity": use.validity,
+        "expires": use.expires.isoformat(),
+        "entries": use.entries,
+        "findings": use.findings,
+        "gone": use.gone,
+        "examples": list(use.examples),
+    }
+
+
+def _compared(comparison: Comparison) -> ComparedDocument:
+    return {"asked": comparison.asked, "pinned": comparison.pinned, "findings": comparison.findings}
+
+
+def _known(fingerprint: str, number: int) -> KnownDocument:
+    return {"fingerprint": fingerprint, "count": number}
 
 
 def _counts(decisions: Iterable[Decision]) -> CountsDocument:
@@ -318,6 +678,8 @@ def _finding(decision: Decision) -> FindingDocument:
         "decision": decision.outcome,
         "rule": decision.rule,
         "rule_text": decision.rule_text,
+        "enforced": decision.enforced,
+        "base_image": decision.base_image,
         "fingerprint": finding.fingerprint,
         "ordinal": finding.ordinal,
         "md5": finding.md5,
@@ -359,3 +721,7 @@ def _moment(milliseconds: int | None) -> str | None:
         return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day else None

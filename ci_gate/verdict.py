@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import PRECEDENCE, Cause, ExitCode, worst
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from ci_gate.model import Finding, Image, ImageReference, Proof, RiskLevel, SourceInfo
 
 
 class Outcome(StrEnum):
-    """The decision on one finding."""
+    """The decision on one finding. Only a violation can block."""
 
+    WAIVED = "waived"  # an exception of the policy covers it
     VIOLATION = "violation"
-    ALLOWED = "allowed"
-    COUNTED = "counted"
+    ALLOWED = "allowed"  # its key is not counted
+    BASELINED = "baselined"  # it was there when the gate was introduced
+    EXEMPT = "exempt"  # it is in a layer of the base image
+    INHERITED = "inherited"  # an image that is deployed already has it too
+    COUNTED = "counted"  # and within the thresholds
 
 
 class Status(StrEnum):
@@ -34,6 +40,8 @@ class Decision:
     """What was decided of one finding, by which rule; ``rule_text`` is the rule in words, so that no report needs the policy.
 
     ``level`` is the risk level that was judged; ``None`` where the level is not documented and the policy makes that an error.
+    ``enforced`` is false for a violation that only policies in warn mode see. ``base_image`` tells that the finding is in a layer of the
+    base image: whoever builds that one has to mend it.
     """
 
     finding: Finding
@@ -41,6 +49,8 @@ class Decision:
     rule: str
     rule_text: str
     level: RiskLevel | None
+    enforced: bool = True
+    base_image: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,53 @@ class RuleResult:
     detail: str
 
 
+class Validity(StrEnum):
+    """Whether a waiver or a baseline is in force on the day of the verdict."""
+
+    ACTIVE = "active"
+    EXPIRING = "expiring"  # in force, and its end is near
+    EXPIRED = "expired"
+    PENDING = "not yet valid"
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverUse:
+    """A waiver of the policy that is for this image, and how many findings it fits, whether it is in force or not.
+
+    ``policy`` names the policy or the floor that holds it. ``report_unused``: whether the policy wants to know when it fits nothing.
+    """
+
+    id: str
+    validity: Validity
+    findings: int
+    policy: str = ""
+    reason: str = ""
+    owner: str = ""
+    ticket: str = ""
+    created: date | None = None
+    expires: date | None = None
+    report_unused: bool = True
+
+    @property
+    def unused(self) -> bool:
+        """Whether it fits nothing, and that is worth a word."""
+        return self.report_unused and not self.findings
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineUse:
+    """A baseline, how many findings it expects, how many it covers here, and the first of those that no longer occur, as ``key path``."""
+
+    file: str
+    validity: Validity
+    expires: date
+    entries: int
+    findings: int
+    gone: int = 0
+    examples: tuple[str, ...] = ()
+    policy: str = ""
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the policy says of the findings that were read. ``causes`` holds what could not be judged."""
@@ -60,16 +117,23 @@ class Verdict:
     decisions: tuple[Decision, ...] = ()
     rules: tuple[RuleResult, ...] = ()
     causes: tuple[Cause, ...] = ()
+    waivers: tuple[WaiverUse, ...] = ()
+    baselines: tuple[BaselineUse, ...] = ()
 
     @cached_property
     def violations(self) -> tuple[Decision, ...]:
-        """The decisions that block."""
+        """The decisions that block, or would in enforce mode."""
         return tuple(d for d in self.decisions if d.outcome is Outcome.VIOLATION)
+
+    @cached_property
+    def blocking(self) -> tuple[Decision, ...]:
+        """The violations of policies that enforce."""
+        return tuple(d for d in self.violations if d.enforced)
 
 
 @dataclass(frozen=True, slots=True)
-class PolicySummary:
-    """Which policy judged: ``mode`` is ``enforce`` or ``warn``; ``sha256`` is of the canonical effective policy, as hex."""
+class FloorSummary:
+    """A floor that judged, too: a policy that the job hands over."""
 
     name: str
     mode: str
@@ -77,17 +141,42 @@ class PolicySummary:
     origin: str
 
 
+@dataclass(frozen=True, slots=True)
+class PolicySummary:
+    """Which policy judged: ``mode`` is ``enforce`` or ``warn``; ``sha256`` is of the canonical effective policy, floors included, as hex.
+
+    ``canonical`` is the text (JSON) that the sum is of: a saved result can be judged again by it.
+    """
+
+    name: str
+    mode: str
+    sha256: str
+    origin: str
+    floors: tuple[FloorSummary, ...] = ()
+    canonical: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The deployed image that the findings were compared with (``--since``). ``findings`` is how many that one has."""
+
+    asked: str
+    pinned: str
+    findings: int
+
+
 @dataclass(frozen=True)
 class ImageResult:
     """The result for one image that was asked about."""
 
     asked: str
-    mode: str
     reference: ImageReference | None = None
     image: Image | None = None
     evidence: tuple[Proof, ...] = ()
     verdict: Verdict = Verdict()
     failures: tuple[Cause, ...] = ()
+    compared: Comparison | None = None
+    known: tuple[tuple[str, int], ...] = ()  # how many findings of a fingerprint the compared image has, of those that occur here
 
     @cached_property
     def causes(self) -> tuple[Cause, ...]:
@@ -98,8 +187,8 @@ class ImageResult:
 
     @property
     def blocks(self) -> bool:
-        """Whether a violation is known and the policy enforces."""
-        return bool(self.verdict.violations) and self.mode != "warn"
+        """Whether a violation of a policy that enforces is known."""
+        return bool(self.verdict.blocking)
 
     @property
     def status(self) -> Status:
@@ -136,6 +225,7 @@ class RunResult:
     started: str = ""
     seconds: tuple[tuple[str, float], ...] = ()
     request_ids: tuple[str, ...] = ()
+    today: date | None = None  # the day (UTC) that waivers and baselines were judged by
 
     @property
     def exit_code(self) -> ExitCode:

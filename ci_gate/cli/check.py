@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_gate.cli.parameters import Duration, Output
-from ci_gate.cli.run import DEFAULT_REGION, CheckOptions, run_check
+from ci_gate.cli.parameters import Output, connection_options, floor_options, policy_option
+from ci_gate.cli.run import CheckOptions, run_check
 
 if TYPE_CHECKING:
     from ci_gate.errors import ExitCode
@@ -19,14 +19,8 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 
 @click.command(short_help="Decide whether images may be deployed: the main job.")
 @click.argument("images", nargs=-1, metavar="IMAGE...")
-@click.option(
-    "-p",
-    "--policy",
-    metavar="FILE|NAME",
-    envvar="CI_GATE_POLICY",
-    show_envvar=True,
-    help="Policy file, or a built-in: default, strict, audit.  [default: .ci-gate.yml or ci-gate.yml here, else the built-in default]",
-)
+@policy_option
+@floor_options
 @click.option(
     "-o",
     "--output",
@@ -51,28 +45,12 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 )
 @click.option("--image-uuid", metavar="UUID", help="Resolve by Security Center's uuid; with IMAGE both must agree.")
 @click.option(
-    "--region",
-    envvar=["CI_GATE_REGION", "ALIBABA_CLOUD_REGION_ID"],
-    show_envvar=True,
-    default=DEFAULT_REGION,
-    show_default=True,
-    help="Region of Security Center (not of the registry): cn-shanghai for China, ap-southeast-1 elsewhere.",
+    "--since",
+    metavar="REF",
+    help="An image that is deployed already: only findings that it does not have can block; denied keys always do.",
 )
-@click.option(
-    "--endpoint", envvar="CI_GATE_ENDPOINT", show_envvar=True, metavar="HOST[:PORT]", help="Endpoint of the vendor, or one on loopback."
-)
-@click.option("--allow-endpoint", is_flag=True, help="Accept an --endpoint that is neither; signed requests go there.")
+@connection_options
 @click.option("--include-containers", is_flag=True, help="Ask for findings of the image's containers too.")
-@click.option(
-    "--timeout",
-    "timeout_s",
-    type=Duration(),
-    envvar="CI_GATE_TIMEOUT",
-    show_envvar=True,
-    default="10m",
-    show_default=True,
-    help="One deadline over everything.",
-)
 @click.option(
     "--mode",
     type=click.Choice(["enforce", "warn"]),

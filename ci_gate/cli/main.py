@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from ci_gate import __version__
+from ci_gate.cli.baseline import baseline
 from ci_gate.cli.check import check
 from ci_gate.cli.demo import demo
 from ci_gate.cli.emulate import emulate
 from ci_gate.cli.keys import keys
 from ci_gate.cli.output import drain, say, say_causes, tell
+from ci_gate.cli.policy import policy
+from ci_gate.cli.replay import replay
 from ci_gate.cli.signals import RunSignal, raising_signals
+from ci_gate.cli.waivers import waivers
 from ci_gate.errors import ExitCode, GateError, bug
 
 if TYPE_CHECKING:
@@ -41,7 +45,7 @@ def cli() -> None:
     """
 
 
-for command in (check, demo, emulate, keys):
+for command in (check, replay, policy, baseline, waivers, keys, demo, emulate):
     cli.add_command(command)
 
 

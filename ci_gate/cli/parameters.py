@@ -1,11 +1,16 @@
-"""Parameter types of the command line: text becomes typed values here, or a usage error."""
+"""Parameter types and shared options of the command line: text becomes typed values here, or a usage error."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from functools import reduce
+from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+from ci_gate.cli.run import DEFAULT_REGION
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S = 24 * 3600
@@ -49,3 +54,92 @@ class Output(click.ParamType[Any]):
         if name not in FORMATS:
             self.fail(f"{name!r} is no report format; there are {', '.join(FORMATS)}", param, ctx)
         return name, path
+
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def complete_policy(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the built-in policies by name, and files."""
+    from ci_gate.policy.sources import builtin_policies
+
+    names = [CompletionItem(name) for name in builtin_policies() if name.startswith(incomplete)]
+    return [*names, CompletionItem(incomplete, type="file")]
+
+
+def policy_option(command: Command) -> Command:
+    """Add ``--policy``; the value is ``policy``."""
+    return click.option(
+        "-p",
+        "--policy",
+        metavar="FILE|NAME",
+        envvar="CI_GATE_POLICY",
+        show_envvar=True,
+        shell_complete=complete_policy,
+        help="Policy file, or a built-in: default, strict, audit.  [default: .ci-gate.yml or ci-gate.yml here, else the built-in default]",
+    )(command)
+
+
+def floor_options(command: Command) -> Command:
+    """Add the options that hand over floors; the values are ``floors`` and ``floor_sha256``.
+
+    They have no environment variable: whoever could unset or replace one would remove the floor.
+    """
+    return _with(
+        command,
+        click.option(
+            "--floor",
+            "floors",
+            multiple=True,
+            metavar="FILE|NAME",
+            shell_complete=complete_policy,
+            help="A policy that judges as well, and that the policy cannot soften; repeatable.",
+        ),
+        click.option(
+            "--floor-sha256",
+            multiple=True,
+            metavar="HEX",
+            help="SHA-256 that a floor must have, as `ci-gate policy check FLOOR` prints it; one for each --floor.",
+        ),
+    )
+
+
+def connection_options(command: Command) -> Command:
+    """Add the options that say which service is asked, and for how long.
+
+    The values are ``region``, ``endpoint``, ``allow_endpoint`` and ``timeout_s``, named as the fields of ``CheckOptions``.
+    """
+    return _with(
+        command,
+        click.option(
+            "--region",
+            envvar=["CI_GATE_REGION", "ALIBABA_CLOUD_REGION_ID"],
+            show_envvar=True,
+            default=DEFAULT_REGION,
+            show_default=True,
+            help="Region of Security Center (not of the registry): cn-shanghai for China, ap-southeast-1 elsewhere.",
+        ),
+        click.option(
+            "--endpoint",
+            envvar="CI_GATE_ENDPOINT",
+            show_envvar=True,
+            metavar="HOST[:PORT]",
+            help="Endpoint of the vendor, or one on loopback.",
+        ),
+        click.option("--allow-endpoint", is_flag=True, help="Accept an --endpoint that is neither; signed requests go there."),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=Duration(),
+            envvar="CI_GATE_TIMEOUT",
+            show_envvar=True,
+            default="10m",
+            show_default=True,
+            help="One deadline over everything.",
+        ),
+    )
+
+
+def _with(command: Command, *options: Callable[[Command], Command]) -> Command:
+    """Apply decorators so that help lists the options in the order in which they are written."""
+    return reduce(lambda decorated, option: option(decorated), reversed(options), command)

@@ -18,11 +18,13 @@ from ci_gate.cli.signals import RunSignal, deferred_signals
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UnavailableError, UsageError, bug
 from ci_gate.model import ImageReference, ProofState, SourceInfo, normalise_digest
+from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import date
 
-    from ci_gate.gate import Asked
+    from ci_gate.gate import Asked, Judging
     from ci_gate.policy.load import LoadedPolicy
     from ci_gate.report import Target
     from ci_gate.security_center.source import SecurityCenter
@@ -40,6 +42,9 @@ class CheckOptions:
 
     images: tuple[str, ...] = ()
     policy: str | None = None
+    floors: tuple[str, ...] = ()
+    floor_sha256: tuple[str, ...] = ()
+    since: str | None = None
     outputs: tuple[tuple[str, str], ...] = ()
     report_dir: Path | None = None
     metadata_file: Path | None = None
@@ -77,6 +82,11 @@ def run_check(options: CheckOptions) -> ExitCode:
                 write_reports([target for target in targets if target.path != STDOUT], result)
         _print_summary(options, result)
     return result.exit_code
+
+
+def decide(options: CheckOptions) -> RunResult:
+    """Run the gate without writing or printing a result: for commands that do something else with it."""
+    return _Run(options).result()
 
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
@@ -125,8 +135,12 @@ def _print_summary(options: CheckOptions, result: RunResult) -> None:
 
 
 def _is_doubtful(image: ImageResult) -> bool:
-    """Whether a pass has something to be said of it: violations that only warn, or proofs that did not hold."""
-    return bool(image.verdict.violations) or any(proof.state in {ProofState.FAILED, ProofState.UNKNOWN} for proof in image.evidence)
+    """Whether a pass has something to be said of it: violations that only warn, proofs that did not hold, exceptions that end."""
+    verdict = image.verdict
+    doubts = any(proof.state in {ProofState.FAILED, ProofState.UNKNOWN} for proof in image.evidence)
+    validities = [*(waiver.validity for waiver in verdict.waivers), *(baseline.validity for baseline in verdict.baselines)]
+    ending = any(validity is not Validity.ACTIVE for validity in validities)
+    return bool(verdict.violations) or doubts or ending or any(waiver.unused for waiver in verdict.waivers)
 
 
 @dataclass(slots=True)
@@ -140,7 +154,7 @@ class _Run:
     source: SourceInfo = SourceInfo("")  # noqa: RUF009 - frozen
     request_ids: list[str] = field(default_factory=list)
     summary: PolicySummary | None = None
-    mode: str = "enforce"
+    today: date = field(default_factory=lambda: datetime.now(UTC).date())
     deadline: Deadline = field(default_factory=lambda: Deadline(DEFAULT_TIMEOUT_S))
 
     def unfinished(self) -> RunResult:
@@ -166,22 +180,33 @@ class _Run:
         self.deadline = Deadline(options.timeout_s)
         self.asked = _asked(options)
         with self.deadline.stage("policy"):
-            policy = _policy(options)
-        self.summary = policy.summary
-        self.mode = _mode(options, policy)
+            judging = self._judging()
         with ExitStack() as stack:
             with self.deadline.stage("connect"):
                 source = _source(options, stack, self._observe)
             self.source = source.info
             from ci_gate.gate import decide_image
 
-            today = datetime.now(UTC).date()
             for asked in self.asked:
                 if self.done and self.deadline.passed:
                     raise UnavailableError(
                         "the time was up before every image was looked at", advice="Give the run more time with --timeout."
                     )
-                self.done.append(decide_image(source, asked, policy.policy, self.mode, self.deadline, today))
+                self.done.append(decide_image(source, asked, judging, self.deadline))
+
+    def _judging(self) -> Judging:
+        """Load everything that judges; from then on every report can name it."""
+        from ci_gate.policy.floors import load_floors, summarise
+
+        options = self.options
+        policy = load_chosen_policy(options.policy)
+        floors = load_floors(options.floors, options.floor_sha256)
+        if options.mode == "warn":
+            _check_warn_mode([policy, *floors])
+        self.summary, judges = summarise(policy, floors, mode=options.mode)
+        from ci_gate.gate import Judging
+
+        return Judging(judges, self.today, policy.summary.name, options.mode)
 
     def _observe(self, record: CallRecord) -> None:
         if record.request_id:
@@ -200,16 +225,17 @@ class _Run:
         source = self.source if self.source.kind else SourceInfo("live" if self.options.emulate is None else "emulated")
         summary = self.summary or PolicySummary(self.options.policy or "not loaded", "enforce", "", "")
         rest = self.asked[len(self.done) :] or (() if self.done else tuple(Asked(text, None) for text in self.options.images))
-        pending = tuple(undecided(asked, self.mode, causes[0]) for asked in rest) if causes else ()
+        pending = tuple(undecided(asked, causes[0]) for asked in rest) if causes else ()
         return RunResult(
             tool_version=__version__,
             source=source,
-            policy=replace(summary, mode=self.mode),
+            policy=summary,
             images=(*self.done, *pending),
             causes=causes,
             started=self.started,
             seconds=self.deadline.stages,
             request_ids=tuple(sorted(self.request_ids)),
+            today=self.today,
         )
 
 
@@ -228,7 +254,7 @@ def _targets(options: CheckOptions) -> tuple[Target, ...]:
     wanted = [Target(name, path) for name, path in options.outputs]
     if options.report_dir is not None:
         wanted += [Target(name, str(options.report_dir / form.file_name)) for name, form in FORMATS.items()]
-    inputs = [str(path) for path in (options.policy, options.metadata_file, options.emulate) if path]
+    inputs = [str(path) for path in (options.policy, *options.floors, options.metadata_file, options.emulate) if path]
     used = {os.path.realpath(path) for path in inputs}
     for target in wanted:
         if target.path != "-" and os.path.realpath(target.path) in used:
@@ -257,14 +283,19 @@ def _asked(options: CheckOptions) -> tuple[Asked, ...]:
         raise UsageError("--image-uuid and --metadata-file are about one image", advice="Check the images one by one.")
     if len(set(options.images)) != len(options.images):
         raise UsageError("an image is named twice", advice="Name each image once.")
+    if len(options.images) > 1 and options.since is not None:
+        raise UsageError("--since is about one image", advice="Check the images one by one.")
+    since = ImageReference.parse(options.since) if options.since is not None else None
     references = [ImageReference.parse(text) for text in options.images]
     if options.metadata_file is not None:
         if not references:
             raise UsageError("--metadata-file needs an IMAGE", advice="Name the image whose digest the file holds.")
         references = [_with_digest(references[0], options.metadata_file)]
     if not references:
-        return (Asked(f"uuid {options.image_uuid}", None, options.image_uuid),)
-    return tuple(Asked(text, reference, options.image_uuid) for text, reference in zip(options.images, references, strict=True))
+        return (Asked(f"uuid {options.image_uuid}", None, options.image_uuid, since),)
+    if since is not None and since.digest is not None and since.digest == references[0].digest:
+        raise UsageError("--since names the very image that is judged", advice="Name the image that is deployed now.")
+    return tuple(Asked(text, reference, options.image_uuid, since) for text, reference in zip(options.images, references, strict=True))
 
 
 def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
@@ -285,20 +316,23 @@ def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
     return replace(reference, digest=pinned.digest)
 
 
-def _policy(options: CheckOptions) -> LoadedPolicy:
+def load_chosen_policy(source: str | None) -> LoadedPolicy:
+    """Load the policy that was named, else the one of the working directory, else the built-in ``default``.
+
+    :raises InvalidDocumentError: with every mistake in it.
+    """
     from ci_gate.policy.load import find_policy, load_policy
 
-    if options.policy is not None:
-        return load_policy(options.policy)
-    return load_policy(find_policy(Path.cwd()) or "default")
+    return load_policy(source if source is not None else (find_policy(Path.cwd()) or "default"))
 
 
-def _mode(options: CheckOptions, policy: LoadedPolicy) -> str:
-    if options.mode == "warn" and policy.policy.mode != "warn" and not policy.policy.allow_warn_override:
-        raise UsageError(
-            "--mode warn is not allowed by the policy", advice="Set allow_warn_override: true in the policy, or leave the option out."
-        )
-    return options.mode or policy.policy.mode
+def _check_warn_mode(policies: Iterable[LoadedPolicy]) -> None:
+    for loaded in policies:
+        if loaded.policy.mode != "warn" and not loaded.policy.allow_warn_override:
+            raise UsageError(
+                f"--mode warn is not allowed by the policy {loaded.summary.name}",
+                advice="Set allow_warn_override: true in that policy, or leave the option out.",
+            )
 
 
 def _source(options: CheckOptions, stack: ExitStack, observe: Callable[[CallRecord], None]) -> SecurityCenter:

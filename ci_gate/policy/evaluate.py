@@ -1,202 +1,195 @@
-"""What a policy says of findings. Pure: no clock, no I/O, and the order of the findings never matters."""
+"""What a policy and its floors say of findings. Pure: no clock, no I/O, and the order of the findings never matters."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import Cause, ExitCode
-from ci_gate.model import EvidenceRules, Finding, Inventory, ProofState, RiskLevel
-from ci_gate.policy.keys import KeyRules, key_rules
-from ci_gate.policy.problems import excerpt
-from ci_gate.verdict import Decision, Outcome, RuleResult, Verdict
+from ci_gate.model import EvidenceRules, Inventory, RiskLevel
+from ci_gate.policy.effective import EffectivePolicy, Judges, Thresholds
+from ci_gate.policy.globs import Glob
+from ci_gate.policy.keys import key_rules
+from ci_gate.policy.limits import Limit, against_limits, limits_of
+from ci_gate.policy.outcomes import baseline_uses, level_causes, rule_results, waiver_uses
+from ci_gate.policy.rows import Row, is_partial, rows_of
+from ci_gate.policy.steps import Answer, Bench, Case, decide
+from ci_gate.verdict import Decision, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
 
-    from ci_gate.policy.schema import Policy
+_COVERAGE = ("error", "auto", "warn", "off")  # the strictest first, as in the two below
+_INFERRED = ("error", "warn")
+_WHITELIST = ("error", "report")
+_LOOSENED = {
+    Outcome.WAIVED: "waiver {rule} does",
+    Outcome.BASELINED: "baseline does",
+    Outcome.EXEMPT: "exempt layers do",
+    Outcome.ALLOWED: "allowance does",
+}
 
-_MAX_NAMED = 5
-_DOCUMENTED = {level.value: level for level in RiskLevel}
+
+def for_image(policy: EffectivePolicy, image: str | None) -> EffectivePolicy:
+    """Return the policy for one image (``registry/namespace/repository``): overrides folded in, waivers of other images left out.
+
+    Where the image is not known, every override may be meant: what they tighten holds, and nothing that is for some images loosens.
+    """
+    meant = [override for override in policy.overrides if image is None or _is_for(override.images, image)]
+    loosening = [] if image is None else meant
+    waivers = (*policy.waivers, *(waiver for override in loosening for waiver in override.waivers))
+    return replace(
+        policy,
+        deny=(*policy.deny, *(clause for override in meant for clause in override.deny)),
+        allow=tuple(dict.fromkeys((*policy.allow, *(key for override in loosening for key in override.allow)))),
+        thresholds=_lowest((policy.thresholds, *(override.thresholds for override in meant))),
+        waivers=tuple(dict.fromkeys(waiver for waiver in waivers if not waiver.images or _is_for(waiver.images, image))),
+        overrides=(),
+    )
 
 
-def evaluate(policy: Policy, inventory: Inventory, today: date) -> Verdict:  # noqa: ARG001 - waivers and baselines will expire by it
-    """Give every finding exactly one decision: denied, unknown, allowed or counted; then hold the counts against the thresholds.
+def evaluate(policy: EffectivePolicy, inventory: Inventory, today: date, image: str | None = None) -> Verdict:
+    """Give every finding exactly one decision by one policy alone, on a day (UTC); then hold the counts against its thresholds.
 
     Where the findings are not complete, rows that look alike count once: a page that was read twice must not block by itself.
     """
-    rows = _sorted_rows(inventory.findings)
-    rules = key_rules(policy)
-    first = [_decide(finding, policy, rules) for _, finding in rows]
-    limits = _limits(policy, first, [fingerprint for fingerprint, _ in rows], distinct=_is_partial(inventory))
-    decisions = tuple(_against_limits(decision, limits) for decision in first)
-    results = (*_deny_results(policy, rules, decisions), *(limit.result for limit in limits), *_level_results(policy, decisions))
-    return Verdict(decisions, results, _level_causes(policy, inventory.findings))
+    return hear(policy, inventory, rows_of(inventory), today, image).verdict
 
 
-def evidence_rules(policy: Policy) -> EvidenceRules:
-    """Return which proofs a policy asks for, and the keys that it must be able to see."""
-    asked = policy.evidence
-    rules = key_rules(policy)
-    limits = policy.thresholds
-    return EvidenceRules(
-        require_digest=asked.require_digest,
-        rule_coverage=asked.rule_coverage,
-        inferred=asked.inferred,
-        vendor_whitelist=asked.vendor_whitelist,
-        max_scan_age_s=None if asked.max_scan_age is None else float(asked.max_scan_age),
-        settle_s=float(asked.settle),
-        denied_keys=rules.denied,
-        denies=lambda key: rules.denies(key) or (policy.unknown.keys == "deny" and key not in rules.known),
-        counts_all_keys=any(limit is not None for limit in (limits.high, limits.medium, limits.low, limits.total)),
-    )
+def judge(
+    judges: Judges, inventory: Inventory, today: date, image: str | None = None, *, mode: str | None = None, name: str = ""
+) -> Verdict:
+    """Judge by a policy and all its floors: what any of them makes a violation is one.
 
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """One threshold and what was counted under it. ``level`` is ``None`` for the total."""
-
-    rule: str
-    level: RiskLevel | None
-    most: int
-    counted: int
-    alike: int  # rows left out because they look like one that is counted
-
-    @property
-    def exceeded(self) -> bool:
-        return self.counted > self.most
-
-    @property
-    def text(self) -> str:
-        what = f"counted findings of {self.level} risk" if self.level else "counted findings"
-        return f"at most {self.most} {what} allowed"
-
-    @property
-    def result(self) -> RuleResult:
-        left_out = f" (the findings are incomplete: {self.alike} rows that look alike are not counted)" if self.alike else ""
-        return RuleResult(self.rule, self.text, not self.exceeded, f"{self.counted} counted, {self.most} allowed{left_out}")
-
-
-def _sorted_rows(findings: Iterable[Finding]) -> list[tuple[str, Finding]]:
-    """Return the findings with their fingerprints in canonical order; what is alike in that is told apart by all the rest."""
-    return sorted(((finding.fingerprint, finding) for finding in findings), key=_row_order)
-
-
-def _row_order(row: tuple[str, Finding]) -> tuple[str | int, ...]:
-    fingerprint, f = row
-    return (
-        *(f.key, f.path, fingerprint, f.ordinal, f.risk_level, f.layer_digest, f.md5, f.name, f.advice, f.description),
-        *(f.first_scan_ms or 0, f.last_scan_ms or 0),
-    )
-
-
-def _is_partial(inventory: Inventory) -> bool:
-    """Tell whether rows are missing or doubtful.
-
-    A failed proof without a cause is a warning and lets the run pass, so all rows count then.
+    ``mode`` overrides those of the policies; ``warn`` only where a policy allows that. ``name`` is the policy's, for the reports.
     """
-    incomplete = (proof for proof in inventory.proofs if proof.name == "complete")
-    return bool(inventory.causes) or any(proof.state is ProofState.FAILED and proof.cause is not None for proof in incomplete)
+    return join(judges, hear_all(judges, inventory, today, image, mode=mode), name)
 
 
-def _level(word: str, policy: Policy) -> RiskLevel | None:
-    """Return the level that a word of the service is judged as; ``None`` where the policy makes an undocumented one an error."""
-    documented = _DOCUMENTED.get(word.strip().lower())
-    if documented is not None:
-        return documented
-    return _DOCUMENTED.get(policy.unknown.risk_level)
+def evidence_rules(judges: Judges, image: str | None = None) -> EvidenceRules:
+    """Return which proofs a policy and its floors ask for, the strictest of each, and the keys that they must be able to see."""
+    policies = [for_image(policy, image) for policy in (judges.policy, *(floor.policy for floor in judges.floors))]
+    asked = [policy.evidence for policy in policies]
+    ages = [float(evidence.max_scan_age) for evidence in asked if evidence.max_scan_age is not None]
+    denies = [_denier(policy) for policy in policies]
+    return EvidenceRules(
+        require_digest=any(evidence.require_digest for evidence in asked),
+        rule_coverage=min((evidence.rule_coverage for evidence in asked), key=_COVERAGE.index),
+        inferred=min((evidence.inferred for evidence in asked), key=_INFERRED.index),
+        vendor_whitelist=min((evidence.vendor_whitelist for evidence in asked), key=_WHITELIST.index),
+        max_scan_age_s=min(ages, default=None),
+        settle_s=float(max(evidence.settle for evidence in asked)),
+        denied_keys=frozenset[str]().union(*(key_rules(policy).denied for policy in policies)),
+        denies=lambda key: any(denier(key) for denier in denies),
+        counts_all_keys=any(policy.thresholds != Thresholds() for policy in policies),
+    )
 
 
-def _decide(finding: Finding, policy: Policy, rules: KeyRules) -> Decision:
-    """Decide on one finding by its key; the thresholds come later."""
-    key, level = finding.key, _level(finding.risk_level, policy)
-    if rules.denies(key):
-        return Decision(finding, Outcome.VIOLATION, "deny", f"the key {excerpt(key, 128)} is denied at any risk level", level)
-    if key not in rules.known:
-        return _decide_unknown(finding, policy, level)
-    if key in rules.allowed:
-        return Decision(finding, Outcome.ALLOWED, "allow", f"the key {key} is allowed", level)
-    return Decision(finding, Outcome.COUNTED, "counted", f"counted as {level or RiskLevel.HIGH} risk; no threshold is exceeded", level)
+@dataclass(frozen=True)
+class Hearing:
+    """All that one policy makes of the findings, in their canonical order."""
+
+    bench: Bench
+    cases: Sequence[Case]
+    limits: tuple[Limit, ...]
+    verdict: Verdict
 
 
-def _decide_unknown(finding: Finding, policy: Policy, level: RiskLevel | None) -> Decision:
-    key = excerpt(finding.key, 128)
-    if policy.unknown.keys == "deny":
-        text = f"the key {key} is in neither the catalog nor extra_keys, and unknown keys are denied"
-        return Decision(finding, Outcome.VIOLATION, "unknown.keys", text, level)
-    if policy.unknown.keys == "allow":
-        return Decision(finding, Outcome.ALLOWED, "unknown.keys", f"the key {key} is unknown, and unknown keys are allowed", level)
-    text = f"the unknown key {key} is counted as {level or RiskLevel.HIGH} risk; no threshold is exceeded"
-    return Decision(finding, Outcome.COUNTED, "counted", text, level)
+def hear(policy: EffectivePolicy, inventory: Inventory, rows: Iterable[Row], today: date, image: str | None) -> Hearing:
+    """Decide on every row by one policy."""
+    bench = Bench(for_image(policy, image), inventory, today)
+    cases = [bench.case(row) for row in rows]
+    first = [decide(bench, case) for case in cases]
+    limits = limits_of(bench.policy.thresholds, cases, first, distinct=is_partial(inventory), judged=inventory.comparable)
+    decisions = tuple(_decision(bench, case, against_limits(answer, case, limits)) for answer, case in zip(first, cases, strict=True))
+    verdict = Verdict(
+        decisions,
+        rule_results(bench, cases, decisions, limits),
+        level_causes(cases),
+        waiver_uses(bench, cases),
+        baseline_uses(bench, cases),
+    )
+    return Hearing(bench, cases, limits, verdict)
 
 
-def _limits(policy: Policy, decisions: Sequence[Decision], fingerprints: Sequence[str], *, distinct: bool) -> tuple[_Limit, ...]:
-    """Count what is counted under each threshold that is set."""
-    counted = [(d.level or RiskLevel.HIGH, mark) for d, mark in zip(decisions, fingerprints, strict=True) if d.outcome is Outcome.COUNTED]
-    rows = Counter(level for level, _ in counted)
-    unlike = Counter(level for level, _ in set(counted)) if distinct else rows
-    limits = []
-    for level in RiskLevel:
-        most = getattr(policy.thresholds, level.value)
-        if most is not None:
-            limits.append(_Limit(f"thresholds.{level}", level, most, unlike[level], rows[level] - unlike[level]))
-    if policy.thresholds.total is not None:
-        total = len({mark for _, mark in counted}) if distinct else len(counted)
-        limits.append(_Limit("thresholds.total", None, policy.thresholds.total, total, len(counted) - total))
-    return tuple(limits)
+def hear_all(judges: Judges, inventory: Inventory, today: date, image: str | None, *, mode: str | None = None) -> list[Hearing]:
+    """Decide on every finding by the policy, and then by each floor."""
+    rows = rows_of(inventory)
+    policies = (judges.policy, *(floor.policy for floor in judges.floors))
+    return [hear(_in_mode(policy, mode), inventory, rows, today, image) for policy in policies]
 
 
-def _against_limits(decision: Decision, limits: Iterable[_Limit]) -> Decision:
-    """Turn a counted finding into a violation where its level, or else the total, is exceeded."""
-    if decision.outcome is not Outcome.COUNTED:
-        return decision
-    level = decision.level or RiskLevel.HIGH
-    for limit in limits:
-        if limit.exceeded and limit.level in {level, None}:
-            text = f"{limit.text}, {limit.counted} found"
-            return replace(decision, outcome=Outcome.VIOLATION, rule=limit.rule, rule_text=text)
-    return decision
+def join(judges: Judges, hearings: Sequence[Hearing], name: str = "") -> Verdict:
+    """Return the one verdict of the policy and the floors that were heard."""
+    floors = (_of_floor(hearing.verdict, floor.name) for hearing, floor in zip(hearings[1:], judges.floors, strict=True))
+    return reduce(_merge, floors, _named(hearings[0].verdict, name))
 
 
-def _deny_results(policy: Policy, rules: KeyRules, decisions: Sequence[Decision]) -> tuple[RuleResult, ...]:
-    denied = Counter(d.finding.key for d in decisions if d.rule == "deny")
-    unknown = Counter(d.finding.key for d in decisions if d.finding.key not in rules.known and d.rule != "deny")
-    results = []
-    if rules.denied or rules.deny_globs:
-        text = f"no finding of the {len(rules.denied)} denied keys"
-        results.append(RuleResult("deny", text, not denied, _found(denied)))
-    text = {"deny": "no finding of an unknown key", "count": "unknown keys are counted", "allow": "unknown keys are allowed"}[
-        policy.unknown.keys
-    ]
-    results.append(RuleResult("unknown.keys", text, not unknown or policy.unknown.keys != "deny", _found(unknown)))
-    return tuple(results)
+def _in_mode(policy: EffectivePolicy, mode: str | None) -> EffectivePolicy:
+    if mode is None or (mode == "warn" and not policy.allow_warn_override):
+        return policy
+    return replace(policy, mode=mode)
 
 
-def _level_results(policy: Policy, decisions: Sequence[Decision]) -> tuple[RuleResult, ...]:
-    """Return the rule about undocumented levels, where the policy makes it one that can fail."""
-    if policy.unknown.risk_level != "error":
-        return ()
-    odd = Counter(d.finding.risk_level for d in decisions if d.level is None)
-    return (RuleResult("unknown.risk_level", "no finding of an undocumented risk level", not odd, _found(odd)),)
+def _is_for(patterns: Iterable[str], image: str | None) -> bool:
+    return image is not None and any(Glob.parse(pattern).matches(image) for pattern in patterns)
 
 
-def _level_causes(policy: Policy, findings: Iterable[Finding]) -> tuple[Cause, ...]:
-    odd = Counter(finding.risk_level for finding in findings if _level(finding.risk_level, policy) is None)
-    if not odd:
-        return ()
-    what = f"the service gave {odd.total()} findings a risk level that is not documented: {_named(odd)}"
-    advice = "Set unknown.risk_level in the policy to the level that they shall be judged as, and report the word to the project."
-    return (Cause(ExitCode.PROTOCOL, what, advice),)
+def _lowest(every: Sequence[Thresholds]) -> Thresholds:
+    def lowest(name: str) -> int | None:
+        return min((limit for limit in (getattr(limits, name) for limits in every) if limit is not None), default=None)
+
+    return Thresholds(**{name: lowest(name) for name in (*(level.value for level in RiskLevel), "total")})
 
 
-def _found(counts: Counter[str]) -> str:
-    return f"{counts.total()} found: {_named(counts)}" if counts else "none found"
+def _denier(policy: EffectivePolicy) -> Callable[[str], bool]:
+    rules = key_rules(policy)
+    return lambda key: rules.denies(key) or (policy.unknown_keys == "deny" and key not in rules.known)
 
 
-def _named(counts: Counter[str]) -> str:
-    """Return the most frequent words with their counts. They come from the service: hostile until escaped."""
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    shown = ", ".join(f"{excerpt(word, 64)} ({count})" for word, count in ranked[:_MAX_NAMED])
-    return shown + (f" and {len(ranked) - _MAX_NAMED} more" if len(ranked) > _MAX_NAMED else "")
+def _decision(bench: Bench, case: Case, answer: Answer) -> Decision:
+    """Return the decision. A violation says whether it blocks, and what would have covered it on another day."""
+    outcome, rule, text = answer
+    assert outcome is not None
+    if outcome is not Outcome.VIOLATION:
+        return Decision(case.row.finding, outcome, rule, text, case.level, base_image=case.base_image)
+    text = "; ".join((text, *bench.lapsed(case)))
+    return Decision(case.row.finding, outcome, rule, text, case.level, bench.policy.mode == "enforce", case.base_image)
+
+
+def _of_floor(verdict: Verdict, name: str) -> Verdict:
+    """Return the verdict of a floor with all that is in it named as that floor's."""
+    decisions = tuple(
+        replace(decision, rule=f"floor[{name}].{decision.rule}") if decision.outcome is Outcome.VIOLATION else decision
+        for decision in verdict.decisions
+    )
+    rules = tuple(replace(rule, rule=f"floor[{name}].{rule.rule}") for rule in verdict.rules)
+    return _named(replace(verdict, decisions=decisions, rules=rules), name)
+
+
+def _named(verdict: Verdict, name: str) -> Verdict:
+    waivers = tuple(replace(use, policy=name) for use in verdict.waivers)
+    return replace(verdict, waivers=waivers, baselines=tuple(replace(use, policy=name) for use in verdict.baselines))
+
+
+def _merge(policy: Verdict, floor: Verdict) -> Verdict:
+    """Return what both say. They list the same findings in the same order."""
+    return Verdict(
+        tuple(_stricter(ours, theirs) for ours, theirs in zip(policy.decisions, floor.decisions, strict=True)),
+        policy.rules + floor.rules,
+        tuple(dict.fromkeys(policy.causes + floor.causes)),
+        policy.waivers + floor.waivers,
+        policy.baselines + floor.baselines,
+    )
+
+
+def _stricter(policy: Decision, floor: Decision) -> Decision:
+    """Return the decision of the policy, unless only the floor sees a violation."""
+    if floor.outcome is not Outcome.VIOLATION:
+        return policy
+    if policy.outcome is Outcome.VIOLATION:
+        return replace(policy, enforced=True) if floor.enforced and not policy.enforced else policy
+    loosened = _LOOSENED.get(policy.outcome)
+    beside = f"; the policy's {loosened.format(rule=policy.rule.removeprefix('waivers.'))} not reach the floor" if loosened else ""
+    return replace(floor, rule_text=floor.rule_text + beside, base_image=policy.base_image or floor.base_image)

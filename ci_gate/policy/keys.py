@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from typing import TYPE_CHECKING
 
 from ci_gate.catalog import catalog_keys, load_catalog
@@ -11,13 +12,13 @@ from ci_gate.catalog import catalog_keys, load_catalog
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ci_gate.policy.schema import Policy
+    from ci_gate.policy.effective import DenyClause, EffectivePolicy
 
 _GLOB_SIGNS = frozenset("*?[")
 
 
 def is_glob(entry: str) -> bool:
-    """Tell whether an entry of a list of keys is a pattern."""
+    """Tell whether an entry of a list is a pattern."""
     return not _GLOB_SIGNS.isdisjoint(entry)
 
 
@@ -28,37 +29,21 @@ def matching(entry: str, keys: Iterable[str]) -> frozenset[str]:
     return frozenset(key for key in keys if key == entry)
 
 
+def all_matching(entries: Iterable[str], keys: frozenset[str]) -> frozenset[str]:
+    """Return the keys that any entry of a list names, exact in case."""
+    globs = {entry for entry in entries if is_glob(entry)}
+    return keys.intersection(entries).union(*(matching(glob, keys) for glob in globs))
+
+
 def group_keys(names: Iterable[str]) -> frozenset[str]:
     """Return the keys of the named groups; a name that is no group has none."""
     wanted = set(names)
     return frozenset(key for group in load_catalog().groups if group.name in wanted for key in group.keys)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRules:
-    """The keys of a policy, resolved. ``denied`` and ``allowed`` are known keys; a key can be both, and then it is denied.
-
-    The globs are kept: a denied pattern also catches keys that nobody knew when the policy was written.
-    """
-
-    known: frozenset[str]
-    denied: frozenset[str]
-    allowed: frozenset[str]
-    denied_folded: frozenset[str]
-    deny_globs: tuple[str, ...]
-    except_entries: tuple[str, ...]
-
-    def denies(self, key: str) -> bool:
-        """Tell whether a key of a finding is denied: exactly, but for its case, or by a pattern for a key that is not known."""
-        if key in self.denied:
-            return True
-        if key in self.known:
-            return False
-        folded = fold(key)
-        if folded in self.denied_folded:
-            return True
-        by_glob = any(fnmatchcase(folded, glob) for glob in self.deny_globs)
-        return by_glob and not any(fnmatchcase(folded, entry) for entry in self.except_entries)
+def known_keys(policy: EffectivePolicy) -> frozenset[str]:
+    """Return the keys of the catalog and the policy's own ones."""
+    return frozenset((*catalog_keys(), *policy.extra_keys))
 
 
 def fold(key: str) -> str:
@@ -66,22 +51,64 @@ def fold(key: str) -> str:
     return key.strip().casefold()
 
 
-def key_rules(policy: Policy) -> KeyRules:
-    """Resolve the lists of a policy."""
-    known = frozenset((*catalog_keys(), *policy.extra_keys))
-    denied = group_keys(policy.deny.groups).union(*(matching(entry, known) for entry in policy.deny.keys))
-    denied = denied.difference(*(matching(entry, known) for entry in policy.deny.except_))
-    allowed = frozenset[str]().union(*(matching(entry, known) for entry in policy.allow.keys))
-    return KeyRules(
-        known,
-        denied,
-        allowed,
-        frozenset(fold(key) for key in denied),
-        tuple(entry.casefold() for entry in policy.deny.keys if is_glob(entry)),
-        tuple(entry.casefold() for entry in policy.deny.except_),
-    )
+@dataclass(frozen=True, slots=True)
+class _Clause:
+    """One clause of denials, resolved. Its exceptions hold for its own denials alone."""
+
+    denied: frozenset[str]
+    folded: frozenset[str]
+    globs: re.Pattern[str]
+    excepted: re.Pattern[str]
+
+    @classmethod
+    def of(cls, clause: DenyClause, known: frozenset[str]) -> _Clause:
+        denied = group_keys(clause.groups).union(all_matching(clause.keys, known)) - all_matching(clause.except_, known)
+        globs = (entry for entry in clause.keys if is_glob(entry))
+        return cls(denied, frozenset(map(fold, denied)), _any_of(globs), _any_of(clause.except_))
+
+    def denies_unknown(self, folded: str) -> bool:
+        """Tell whether a folded key that is not known is one of the denied ones in another case, or fits a denied pattern."""
+        return folded in self.folded or (self.globs.match(folded) is not None and self.excepted.match(folded) is None)
 
 
-def denied_keys(policy: Policy) -> frozenset[str]:
+def _any_of(entries: Iterable[str]) -> re.Pattern[str]:
+    """Return an expression that matches what any of the patterns does, whatever its case; without a pattern, nothing."""
+    return re.compile("|".join(translate(entry.casefold()) for entry in sorted(entries)) or r"(?!)")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRules:
+    """The keys of a policy, resolved. ``denied`` and ``allowed`` are known keys; a key can be both, and then it is denied.
+
+    ``denies_any``: whether anything can be denied at all. The patterns are kept: a denied one also catches keys that nobody knew when the
+    policy was written; an allowed one does not.
+    """
+
+    known: frozenset[str]
+    denied: frozenset[str]
+    allowed: frozenset[str]
+    denies_any: bool
+    clauses: tuple[_Clause, ...]
+
+    def denies(self, key: str) -> bool:
+        """Tell whether a key of a finding is denied: exactly, or, where it is not known, but for its case or by a pattern."""
+        if key in self.denied:
+            return True
+        if key in self.known:
+            return False
+        folded = fold(key)
+        return any(clause.denies_unknown(folded) for clause in self.clauses)
+
+
+def key_rules(policy: EffectivePolicy) -> KeyRules:
+    """Resolve the lists of a policy; its overrides are folded in before, where they apply."""
+    known = known_keys(policy)
+    clauses = tuple(_Clause.of(clause, known) for clause in policy.deny)
+    denied = frozenset[str]().union(*(clause.denied for clause in clauses))
+    globs = any(is_glob(entry) for clause in policy.deny for entry in clause.keys)
+    return KeyRules(known, denied, all_matching(policy.allow, known), bool(denied) or globs, clauses)
+
+
+def denied_keys(policy: EffectivePolicy) -> frozenset[str]:
     """Return every known key that blocks at any risk level."""
     return key_rules(policy).denied

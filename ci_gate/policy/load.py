@@ -1,42 +1,80 @@
-"""Read a policy: find it, decode it, and say everything that is wrong with it in one go, in plain words."""
+"""Load a policy: find it, read it and the policies that it extends, and say everything that is wrong in one go, in plain words."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from ci_gate.errors import InvalidDocumentError
-from ci_gate.policy.checks import check_judges, check_sense
-from ci_gate.policy.problems import Document, Problem, did_you_mean, excerpt, quoted
-from ci_gate.policy.schema import MAX_COUNT, MAX_ENTRIES, MAX_WORD, SECTIONS, UNSUPPORTED, Policy, field_names
-from ci_gate.policy.yamltree import Node, TreeError, read_tree
+from ci_gate.policy.baseline import read_baseline
+from ci_gate.policy.checks import check_sense
+from ci_gate.policy.checks_keys import check_judges
+from ci_gate.policy.effective import Baseline, EffectivePolicy, NamedPolicy, canonical_text
+from ci_gate.policy.files import read_file
+from ci_gate.policy.inherit import inherit, own_policy
+from ci_gate.policy.origins import trace_origins
+from ci_gate.policy.parse import parse_text
+from ci_gate.policy.problems import Problem, did_you_mean, excerpt, quoted, shown
+from ci_gate.policy.sources import (
+    MAX_BYTES,
+    NOUN,
+    Source,
+    WrongEntryError,
+    builtin_policies,
+    builtin_source,
+    file_source,
+    find_below,
+    find_source,
+    join_origin,
+    read_source,
+)
 from ci_gate.verdict import PolicySummary
 
 if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+    from collections.abc import Iterable, Iterator, Mapping
 
-MAX_BYTES = 1 << 20
-MAX_LINES = 20_000
-MAX_LINE = 20_000
+    from ci_gate.errors import Cause
+    from ci_gate.policy.inherit import Inherited
+    from ci_gate.policy.parse import Parsed
+    from ci_gate.policy.permits import Asks
+    from ci_gate.policy.problems import FieldPath
+    from ci_gate.policy.schema import Policy
+
+MAX_DEPTH = 5  # of policies that extend policies
+MAX_POLICIES = 20
 POLICY_FILES = (".ci-gate.yml", "ci-gate.yml")
 _MISSPELT_FILES = (".ci-gate.yaml", "ci-gate.yaml")
-_TEXT_CONTROLS = frozenset("\t\n\r\x85")
-_BOUND_ERRORS = frozenset({"greater_than_equal", "less_than_equal", "int_type", "int_from_float", "int_parsing_size"})
+_MAX_NAMED = 3
+_MAX_NAME = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something in a policy that is not wrong and has no effect. ``where`` is ``FILE:LINE:COLUMN``."""
+
+    where: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPolicy:
-    """A policy, which one it is, and the text it was read from."""
+    """A policy as it judges, which one it is, and how it was written.
 
-    policy: Policy
+    ``document`` and ``text`` are the policy's own, without its parents. ``origins`` tells for the name of each value (``mode``,
+    ``thresholds.high``, ``deny[0].keys``, ``allow.sqlite``, ``waivers.W-1``, ``evidence.settle`` …) where it was written, as
+    ``FILE:LINE``, or ``default`` where nobody wrote it.
+    """
+
+    policy: EffectivePolicy
     summary: PolicySummary
+    document: Policy
     text: str
+    origins: Mapping[str, str]
+    notes: tuple[Note, ...] = ()
 
 
 def load_policy(source: str | Path) -> LoadedPolicy:
@@ -44,16 +82,29 @@ def load_policy(source: str | Path) -> LoadedPolicy:
 
     A built-in's name always means the built-in; write ``./default`` for a file of that name.
 
-    :raises InvalidDocumentError: with every mistake, where there is any; also where the file cannot be read.
+    :raises InvalidDocumentError: with every mistake, where there is any; also where a file cannot be read.
     """
     builtins = builtin_policies()
     if isinstance(source, str) and source in builtins:
-        path, origin = builtins[source], f"built-in:{source}"
-    else:
-        path, origin = Path(source), excerpt(str(source), 400)
-        if isinstance(source, str):
-            _check_name(source, builtins)
-    return parse_policy(_read(path, origin), origin=origin, default_name=_name_of(path))
+        found = builtin_source(source)
+        return _Loader(None).load(found, read_source(found))
+    if isinstance(source, str):
+        _check_name(source, builtins)
+    path = Path(source)
+    found = file_source(path, str(source))
+    missing = "Check the path; it counts from the working directory."
+    raw = read_file(path, found.origin, noun=NOUN, limit=MAX_BYTES, missing=missing, regular=False)
+    return _Loader(path.parent).load(found, raw)
+
+
+def parse_policy(raw: bytes | str, *, origin: str, default_name: str = "policy", folder: Path | None = None) -> LoadedPolicy:
+    """Load a policy from its content. ``origin`` is what messages call it.
+
+    Files that it names are looked for from ``folder``; without one, naming them is a mistake.
+
+    :raises InvalidDocumentError: with every mistake, where there is any.
+    """
+    return _Loader(folder).load(Source(origin, default_name, "", folder), raw)
 
 
 def find_policy(directory: Path) -> Path | None:
@@ -76,60 +127,7 @@ def find_policy(directory: Path) -> Path | None:
     return None
 
 
-def builtin_policies() -> dict[str, Path]:
-    """Return the ready policies by name: beside the package where it is installed, in ``policies/`` of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for folder in (package / "policies", package.parent / "policies"):
-        found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-        if "default" in found:
-            return found
-    return {}
-
-
-def parse_policy(raw: bytes | str, *, origin: str, default_name: str = "policy") -> LoadedPolicy:
-    """Read a policy from its content. ``origin`` is what messages call the file.
-
-    :raises InvalidDocumentError: with every mistake, where there is any.
-    """
-    text = _decode(raw, origin) if isinstance(raw, bytes) else raw.removeprefix("\ufeff")
-    document = Document(origin, text)
-    _check_shape(document)
-    _check_characters(document)
-    try:
-        root, problems = read_tree(text)
-    except TreeError as error:
-        raise document.error(error.problems) from None
-    if root.kind != "mapping":
-        what = f"a policy is a mapping of fields, not {root.described}"
-        raise document.error([*problems, Problem(root.index, what, "A policy starts with 'version: 1'.")])
-    policy, mistakes = _validate(root)
-    problems += mistakes
-    problems += check_sense(root)
-    if policy is None or problems:
-        raise document.error(problems)
-    if empty := check_judges(root):
-        raise document.error(empty)
-    summary = PolicySummary(policy.name or default_name, policy.mode, policy_sha256(policy), origin)
-    return LoadedPolicy(policy, summary, text)
-
-
-def policy_sha256(policy: Policy) -> str:
-    """Return the SHA-256 of the canonical policy as hex: defaults written out, lists sorted, so that only the meaning counts."""
-    data = json.dumps(_canonical(policy.model_dump(mode="json", by_alias=True)), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(data.encode("ascii")).hexdigest()
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _canonical(part) for name, part in value.items()}
-    return sorted(value) if isinstance(value, list) else value
-
-
-def _name_of(path: Path) -> str:
-    return excerpt(path.name.removesuffix(".yml").removesuffix(".yaml").lstrip("."), MAX_WORD) or "policy"
-
-
-def _check_name(source: str, builtins: dict[str, Path]) -> None:
+def _check_name(source: str, builtins: Mapping[str, Path]) -> None:
     """Refuse a bare word that is neither a built-in policy nor a file."""
     is_word = source and not any(sign in source for sign in ("/", "\\", ".", "\0"))
     if is_word and not _exists(source):
@@ -147,146 +145,182 @@ def _exists(source: str) -> bool:
         return False
 
 
-def _read(path: Path, origin: str) -> bytes:
-    """Return the content of a file, at most :data:`MAX_BYTES`."""
+class _Loader:
+    """One loading: the policies that were read already, and those that wait for their parents."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._loaded: dict[str, LoadedPolicy | InvalidDocumentError] = {}
+        self._waiting: list[Source] = []
+
+    def load(self, source: Source, raw: bytes | str) -> LoadedPolicy:
+        """Load the policy that is asked for: by itself or through its parents, it has to judge something."""
+        loaded, parsed = self._load(source, raw)
+        if empty := check_judges(loaded.policy, parsed.root):
+            raise parsed.document.error(empty)
+        return loaded
+
+    def _load(self, source: Source, raw: bytes | str) -> tuple[LoadedPolicy, Parsed]:
+        parsed = parse_text(raw, source.origin)
+        self._waiting.append(source)
+        parents, problems, causes = self._load_parents(parsed, source)
+        self._waiting.pop()
+        if not problems:  # else keys that a parent makes known would be told as unknown
+            problems = check_sense(parsed.root, [parent.policy for parent in parents.values()])
+        baseline, wrong, further = _load_baseline(parsed, source)
+        problems += [*wrong, *parsed.problems]
+        if parsed.policy is None or problems:
+            raise _error(parsed, problems, [*causes, *further])
+        inherited = inherit(parsed.policy, baseline, [NamedPolicy(name, parent.policy) for name, parent in parents.items()])
+        if problems := [*_asked(inherited.asks, parsed), *_faults(inherited, parsed)]:
+            raise _error(parsed, problems)
+        return _finish(parsed, source, inherited, own_policy(parsed.policy, baseline), tuple(parents.values())), parsed
+
+    def _load_parents(self, parsed: Parsed, source: Source) -> tuple[dict[str, LoadedPolicy], list[Problem], list[Cause]]:
+        """Load what a policy extends; return the parents by what it calls them, its own mistakes, and theirs."""
+        parents: dict[str, LoadedPolicy] = {}
+        problems: list[Problem] = []
+        causes: list[Cause] = []
+        seen: dict[str, int] = {}
+        for number, node in enumerate(parsed.root.items_at("extends")[:MAX_POLICIES]):
+            entry, where = node.scalar, shown(("extends", number))
+            if not isinstance(entry, str) or not entry:
+                continue  # the model says so
+            try:
+                found = self._find(entry, source)
+                if found.identity not in seen:
+                    seen[found.identity] = number
+                    parents[excerpt(entry, _MAX_NAME)] = self._load_once(found)
+                elif entry not in parents:  # else it is told as listed twice
+                    what = f"{quoted(entry)} is the same policy as entry {seen[found.identity] + 1}"
+                    problems.append(Problem(node.index, f"{where}: {what}", "Keep one of the two."))
+            except WrongEntryError as error:
+                problems.append(Problem(node.index, f"{where}: {error.what}", error.advice))
+            except InvalidDocumentError as error:
+                causes += error.causes
+                problems.append(Problem(node.index, f"{where}: the policy {quoted(entry)} is wrong itself", "Mend what is told of it."))
+        return parents, problems, causes
+
+    def _find(self, entry: str, source: Source) -> Source:
+        """Return the policy that an entry of ``extends`` means.
+
+        :raises WrongEntryError: where it means none, or one that would lead on for ever.
+        """
+        found = find_source(entry, source, self._folder)
+        chain = [waiting.identity for waiting in self._waiting]
+        if found.identity in chain:
+            circle = [waiting.origin for waiting in self._waiting[chain.index(found.identity) :]]
+            what = f"policies extend each other in a circle: {' → '.join([*circle, found.origin])}"
+            raise WrongEntryError(what, "Remove one of these entries.")
+        if found.identity not in self._loaded and len(chain) > MAX_DEPTH:
+            raise WrongEntryError(f"policies extend each other more than {MAX_DEPTH} levels deep", "Extend an upper one of them directly.")
+        if found.identity not in self._loaded and len(chain) + len(self._loaded) >= MAX_POLICIES:
+            raise WrongEntryError(f"more than {MAX_POLICIES} policies extend each other", "Put some of them together.")
+        return found
+
+    def _load_once(self, source: Source) -> LoadedPolicy:
+        if source.identity not in self._loaded:
+            try:
+                self._loaded[source.identity] = self._load(source, read_source(source))[0]
+            except InvalidDocumentError as error:
+                self._loaded[source.identity] = error
+        known = self._loaded[source.identity]
+        if isinstance(known, InvalidDocumentError):
+            raise known
+        return known
+
+
+def _load_baseline(parsed: Parsed, source: Source) -> tuple[Baseline | None, list[Problem], tuple[Cause, ...]]:
+    """Read the baseline that a policy names; return it, what is wrong with naming it, and what is wrong in it."""
+    rules = parsed.policy.baseline if parsed.policy else None
+    if rules is None:
+        return None, [], ()
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        advice = "Check the path; it counts from the working directory."
-        raise InvalidDocumentError("the policy file does not exist", advice=advice, where=origin) from None
-    except IsADirectoryError:
-        advice = "Name the file in it."
-        raise InvalidDocumentError("this is a directory, not a policy file", advice=advice, where=origin) from None
-    except (OSError, ValueError) as error:
-        said = excerpt(getattr(error, "strerror", None) or "no path", 100)
-        what = f"the policy file cannot be read: {said}"
-        raise InvalidDocumentError(what, advice="Check the path and its permissions.", where=origin) from None
-    if len(raw) > MAX_BYTES:
-        what = f"the policy file is larger than {MAX_BYTES} bytes"
-        raise InvalidDocumentError(what, advice="Check the path: a policy is a page of YAML.", where=origin)
-    return raw
+        entries = read_baseline(_baseline_path(rules.file, source), join_origin(source.origin, rules.file))
+    except WrongEntryError as error:
+        return None, [_at(parsed, ("baseline", "file"), f"baseline.file: {error.what}", error.advice)], ()
+    except InvalidDocumentError as error:
+        what = f"baseline.file: the file {quoted(rules.file)} is wrong itself"
+        return None, [_at(parsed, ("baseline", "file"), what, "Mend what is told of it.")], error.causes
+    return Baseline(rules.file, entries, rules.expires, rules.include_denied), [], ()
 
 
-def _decode(raw: bytes, origin: str) -> str:
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = Document(origin, raw[: error.start].decode("utf-8-sig", "replace"))
-        what = f"byte {error.start + 1} is no UTF-8"
-        place = before.place(len(before.text))
-        raise InvalidDocumentError(what, advice="Save the policy as UTF-8.", where=place) from None
+def _baseline_path(file: str, source: Source) -> Path:
+    if source.folder is None:
+        raise WrongEntryError("only a policy in a file can name a baseline", "Save the policy as a file beside the baseline.")
+    path = find_below(file, source.folder, source.folder)
+    if not os.path.lexists(path):
+        raise WrongEntryError(f"the file {quoted(file)} does not exist", "Create it with `ci-gate baseline create`.")
+    return path
 
 
-def _check_characters(document: Document) -> None:
-    """Refuse what YAML forbids, before the parser stumbles over it."""
-    for index, char in enumerate(document.text):
-        if (
-            char < " " or "\x7f" <= char <= "\x9f" or "\ud800" <= char <= "\udfff" or char in "\ufeff\ufffe\uffff"
-        ) and char not in _TEXT_CONTROLS:
-            what = f"the character U+{ord(char):04X} is not allowed in YAML"
-            raise document.error([Problem(index, what, "Remove it, or write it as an escape in double quotes.")])
+def _finish(parsed: Parsed, source: Source, inherited: Inherited, own: EffectivePolicy, parents: tuple[LoadedPolicy, ...]) -> LoadedPolicy:
+    """Put together what is known of a policy without mistakes."""
+    document = parsed.policy
+    if document is None:
+        raise AssertionError("a policy without mistakes has a model")
+    policy = inherited.policy
+    canonical = canonical_text(policy.canonical)
+    sha256 = hashlib.sha256(canonical.encode("ascii")).hexdigest()
+    summary = PolicySummary(document.name or source.default_name, policy.mode, sha256, source.origin, canonical=canonical)
+    origins = trace_origins(policy, own, lambda path: _written_at(parsed, path), [(parent.policy, parent.origins) for parent in parents])
+    notes = [Note(parsed.document.place(_locate(parsed, note.path)), note.what) for note in inherited.notes]
+    every = dict.fromkeys((*notes, *(note for parent in parents for note in parent.notes)))
+    return LoadedPolicy(policy, summary, document, parsed.document.text, origins, tuple(every))
 
 
-def _check_shape(document: Document) -> None:
-    """Refuse lines and numbers of lines that no policy has: the parser is quadratic in some of them."""
-    if len(document.starts) > MAX_LINES:
-        what = f"the policy has more than {MAX_LINES} lines"
-        raise document.error([Problem(document.starts[MAX_LINES], what, "Check the path: a policy is a page of YAML.")])
-    ends = [*document.starts[1:], len(document.text)]
-    for start, end in zip(document.starts, ends, strict=True):
-        if end - start > MAX_LINE:
-            raise document.error([Problem(start, f"this line is longer than {MAX_LINE} characters", "Write lists with one entry a line.")])
+def _error(parsed: Parsed, problems: Iterable[Problem], causes: Iterable[Cause] = ()) -> InvalidDocumentError:
+    """Return the mistakes of a policy, and those of the files that it names."""
+    return InvalidDocumentError.of(dict.fromkeys((*parsed.document.error(problems).causes, *causes)))
 
 
-def _validate(root: Node) -> tuple[Policy | None, list[Problem]]:
-    """Hold the tree against the model; return the policy, or the model's complaints in plain words."""
-    try:
-        return Policy.model_validate(root.plain()), []
-    except ValidationError as error:
-        return None, [_translate(detail, root) for detail in error.errors(include_url=False, include_context=True)]
+def _asked(asks: Iterable[Asks], parsed: Parsed) -> Iterator[Problem]:
+    """Say what parents do not permit: for each field and parent once, at the first entry."""
+    grouped: dict[tuple[FieldPath, str, str], list[Asks]] = {}
+    for ask in asks:
+        field = ask.path if ask.path[0] == "extends" or isinstance(ask.path[-1], str) else ask.path[:-1]
+        grouped.setdefault((field, ask.parent, ask.word), []).append(ask)
+    for (field, parent, word), entries in grouped.items():
+        named = ", ".join(quoted(ask.entry) for ask in entries[:_MAX_NAMED])
+        more = f" and {len(entries) - _MAX_NAMED} more" if len(entries) > _MAX_NAMED else ""
+        whose = "other parent" if field[0] == "extends" else "parent"
+        what = f"{shown(field)}: the {whose} {quoted(parent)} does not permit {word!r}"
+        told = what if field == ("permit",) else f"{what}: {named}{more}"
+        yield _at(parsed, entries[0].path, told, f"Remove it, or extend a policy that lists {word} under permit.")
 
 
-def _translate(detail: ErrorDetails, root: Node) -> Problem:
-    """Say one complaint of pydantic in the words of the language."""
-    path, node, key_index = _locate(detail["loc"], root)
-    kind = detail["type"]
-    name = ".".join(str(part) for part in path)
-    section = str(path[0]) if len(path) > 1 else None
-    if kind == "extra_forbidden":
-        return _unknown_field(str(path[-1]), section, key_index)
-    if kind == "missing":
-        return Problem(
-            root.index, f"the field {quoted(name)} is missing", "Write 'version: 1' first." if name == "version" else f"Add {name}."
-        )
-    shown = _shown(path)
-    return Problem(node.index, f"{shown}: must be {_wanted(detail)}, not {_given(node, kind)}", _advice(shown, node))
+def _faults(inherited: Inherited, parsed: Parsed) -> Iterator[Problem]:
+    for fault in inherited.faults:
+        entry = fault.path if isinstance(fault.path[-1], int) else fault.path[:-1]
+        yield _at(parsed, fault.path, f"{shown(entry)}: {fault.what}", fault.advice)
 
 
-def _locate(loc: tuple[int | str, ...], root: Node) -> tuple[tuple[int | str, ...], Node, int]:
-    """Follow a location of pydantic as far as the tree goes; return the path, the value there, and the place of its name."""
-    node, key_index, path = root, root.index, []
-    for part in loc:
-        if isinstance(part, int) and node.kind == "list" and part < len(node.items):
+def _at(parsed: Parsed, path: FieldPath, what: str, advice: str) -> Problem:
+    return Problem(_locate(parsed, path), what, advice)
+
+
+def _locate(parsed: Parsed, path: FieldPath) -> int:
+    """Return the offset of the value at a path, or of the one that it is missing in."""
+    node = parsed.root
+    for part in path:
+        if isinstance(part, int) and part < len(node.items):
             node = node.items[part]
-            key_index = node.index
         elif isinstance(part, str) and part in node.fields:
-            key_index, node = node.fields[part]
-        elif node is not root or part != "version":
-            continue  # a marker of pydantic for a branch of a union, no place in the text
-        path.append(part)
-    return tuple(path), node, key_index
+            node = node.fields[part][1]
+        else:
+            break
+    return node.index
 
 
-def _unknown_field(name: str, section: str | None, index: int) -> Problem:
-    if section is None and name in UNSUPPORTED:
-        return Problem(index, f"the field {quoted(name)} is not supported by this version of ci-gate", UNSUPPORTED[name])
-    known = field_names(section if section in SECTIONS else None)
-    place = f"in {quoted(section)}" if section else "in a policy"
-    if name == "<<":
-        return Problem(index, "merge keys ('<<') are no part of YAML 1.2", "Write the fields out.")
-    if section == "allow" and name == "groups":
-        return Problem(index, "there is no field 'groups' in 'allow'", "List the keys one by one: a whole group is never allowed.")
-    return Problem(index, f"there is no field {quoted(name)} {place}", f"{did_you_mean(name, known)}Fields here: {', '.join(known)}.")
-
-
-def _shown(path: tuple[int | str, ...]) -> str:
-    """Return a path as a reader counts: ``deny.keys, entry 3``."""
-    names = ".".join(part for part in path if isinstance(part, str)) or "the policy"
-    numbers = [part for part in path if isinstance(part, int)]
-    return f"{names}, entry {numbers[0] + 1}" if numbers else names
-
-
-def _wanted(detail: ErrorDetails) -> str:
-    kind = detail["type"]
-    if kind == "literal_error":
-        return str(detail.get("ctx", {}).get("expected", "one of the documented words"))
-    if kind in _BOUND_ERRORS:
-        return f"a whole number from 0 to {MAX_COUNT}, or null"
-    return {
-        "bool_type": "true or false",
-        "string_type": "text",
-        "string_too_short": "text that is not empty",
-        "string_too_long": f"text of at most {MAX_WORD} characters",
-        "tuple_type": "a list",
-        "too_long": f"a list of at most {MAX_ENTRIES} entries",
-        "model_type": "a mapping of fields",
-        "version": "1",
-        "duration": "a duration such as 15s, 10m, 24h or 7d",
-        "age": "longer than zero, or null",
-        "settle": "at most 10m",
-        "name": f"printable text of 1 to {MAX_WORD} characters on one line",
-        "extra_key": "a key: letters, digits, '_', '-', '.', ':', at most 128 characters",
-    }.get(kind, "a value that this field allows")
-
-
-def _given(node: Node, kind: str) -> str:
-    return f"a list of {len(node.items)}" if kind == "too_long" else node.described
-
-
-def _advice(shown: str, node: Node) -> str:
-    if node.kind == "scalar" and isinstance(node.scalar, str) and node.scalar in {"yes", "no", "on", "off", "Yes", "No", "On", "Off"}:
-        return f"Mend {shown}; in YAML 1.2 yes, no, on and off are text, only true and false are booleans."
-    if node.kind == "scalar" and node.scalar is None:
-        return f"Give {shown} a value, or leave it out for the default."
-    return f"Mend {shown}; docs/policy.md describes every field."
+def _written_at(parsed: Parsed, path: FieldPath) -> str | None:
+    """Return ``FILE:LINE`` of what was written at a path: of a field, the line of its name."""
+    node, index = parsed.root, parsed.root.index
+    for part in path:
+        if isinstance(part, int) and part < len(node.items):
+            node = node.items[part]
+            index = node.index
+        elif isinstance(part, str) and part in node.fields:
+            index, node = node.fields[part]
+        else:
+            return None
+    return f"{parsed.document.origin}:{bisect_right(parsed.document.starts, index)}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
@@ -19,17 +20,10 @@ DURATION_PATTERN = r"^[0-9]{1,6}[smhd]$"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MAX_SETTLE_S = 600
 
-# Fields of the language that this version does not read yet: named, so that nobody believes they work.
-UNSUPPORTED: dict[str, str] = {
-    "extends": "Write the parent's rules into this policy.",
-    "permit": "It only matters together with 'extends'; remove it.",
-    "waivers": "Narrow 'deny' with 'except', or list the key under 'allow'.",
-    "waiver_rules": "It only matters together with 'waivers'; remove it.",
-    "overrides": "Use one policy file a kind of image, chosen with --policy.",
-    "baseline": "Raise a threshold to what is found today, and lower it as you clean up.",
-    "base_image": "Raise a threshold by what the base image brings.",
-    "tests": "Keep them in a file of their own until they are supported.",
-}
+MAX_TEXT = 500
+MAX_PATTERN = 1_024
+MAX_DAYS = 3_650
+DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 def _parse_duration(value: object) -> object:
@@ -73,6 +67,48 @@ def _check_extra_key(value: object) -> object:
     return value
 
 
+def _check_text(value: object) -> object:
+    if isinstance(value, str) and not (value.isprintable() and value.strip() and len(value) <= MAX_TEXT):
+        raise PydanticCustomError("text", "no text")
+    return value
+
+
+def _check_id(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}", value):
+        raise PydanticCustomError("id", "no id")
+    return value
+
+
+def _parse_date(value: object) -> object:
+    """Return the date of a text ``YYYY-MM-DD``. Python alone would take week dates and compact ones as well."""
+    if value is None or type(value) is date:
+        return value
+    if isinstance(value, str) and re.fullmatch(DATE_PATTERN.strip("^$"), value, re.ASCII):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("date", "no date")
+
+
+def _required_date(value: object) -> object:
+    return _parse_date("" if value is None else value)
+
+
+def _hex(digits: int, prefix: str, kind: str) -> BeforeValidator:
+    """Return a validator that takes hex digits, in any case and with or without a prefix, and returns them bare and in lower case."""
+
+    def check(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        bare = value.strip().lower().removeprefix(prefix)
+        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", bare):
+            raise PydanticCustomError(kind, "no hex")
+        return bare
+
+    return BeforeValidator(check)
+
+
 _DURATION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["15s", "10m", "24h", "7d"]}
 _NULLABLE_DURATION_SCHEMA: dict[str, Any] = {"anyOf": [_DURATION_SCHEMA, {"type": "null"}]}
 
@@ -82,6 +118,26 @@ ExtraKeySchema = WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9_.:-]{
 ExtraKeys = Annotated[
     tuple[Annotated[str, BeforeValidator(_check_extra_key), ExtraKeySchema], ...],
     Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
+]
+Patterns = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)], ...],
+    Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
+]
+Text = Annotated[str | None, BeforeValidator(_check_text)]
+_DATE_SCHEMA: dict[str, Any] = {"type": "string", "format": "date", "pattern": DATE_PATTERN, "examples": ["2026-11-30"]}
+Date = Annotated[date, BeforeValidator(_required_date), WithJsonSchema(_DATE_SCHEMA)]
+OptionalDate = Annotated[date | None, BeforeValidator(_parse_date), WithJsonSchema({"anyOf": [_DATE_SCHEMA, {"type": "null"}]})]
+Md5s = Annotated[
+    tuple[Annotated[str, _hex(32, "", "md5"), WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"})], ...],
+    Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
+]
+Fingerprints = Annotated[
+    tuple[Annotated[str, _hex(64, "", "fingerprint"), WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"})], ...],
+    Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
+]
+Layers = Annotated[
+    tuple[Annotated[str, _hex(64, "sha256:", "layer"), WithJsonSchema({"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"})], ...],
+    Field(min_length=1, max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
 ]
 Limit = Annotated[int, Field(ge=0, le=MAX_COUNT)] | None
 Age = Annotated[int | None, BeforeValidator(_age), WithJsonSchema(_NULLABLE_DURATION_SCHEMA)]
@@ -139,11 +195,111 @@ class EvidencePolicy(_Section):
     )
 
 
+class BaseImageRules(_Section):
+    """The layers of the base image: their findings are for whoever builds that one."""
+
+    layers: Layers = Field(description="Digests of the layers that come from the base image (`sha256:` and 64 hex digits).")
+    action: Literal["label", "exempt"] = Field(
+        "label", description="label: told apart in the reports; exempt: not counted. Denied keys are never exempt."
+    )
+
+
+class BaselineRules(_Section):
+    """The findings that were there when the gate was introduced."""
+
+    file: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] = Field(
+        description="File that `ci-gate baseline create` wrote, relative to this policy and below its folder."
+    )
+    expires: Date = Field(description="Last day (UTC) on which the baseline is valid.")
+    include_denied: bool = Field(False, description="Whether the baseline also covers denied keys.")  # noqa: FBT003 - a default
+
+
+class Waiver(_Section):
+    """One exception, with a reason, an owner and an end. All that it names has to fit a finding."""
+
+    id: Annotated[str, BeforeValidator(_check_id), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,63}$"})] = (
+        Field(description="Name of the waiver, unique in the policy.")
+    )
+    keys: Annotated[Words, Field(min_length=1)] = Field(
+        description="Keys that are waived; a glob only together with `paths`, `md5` or `fingerprints`."
+    )
+    paths: Patterns = Field((), description="Paths in the image, exact or as globs: `*` within a folder, `**` across folders.")
+    md5: Md5s = Field((), description="MD5 sums of the files, as the findings tell them.")
+    fingerprints: Fingerprints = Field((), description="Fingerprints of the findings, as the reports tell them.")
+    images: Patterns = Field((), description="Images as registry/namespace/repository, exact or as globs; without it, every image.")
+    reason: Text = Field(None, description="Why this is no danger.")
+    owner: Text = Field(None, description="Who answers for it.")
+    ticket: Text = Field(None, description="Where it is tracked.")
+    created: OptionalDate = Field(None, description="First day (UTC) on which the waiver is valid.")
+    expires: OptionalDate = Field(None, description="Last day (UTC) on which the waiver is valid.")
+
+
+class WaiverRules(_Section):
+    """What waivers have to be like."""
+
+    require: Annotated[
+        tuple[Literal["reason", "owner", "ticket", "created", "expires"], ...], Field(json_schema_extra={"uniqueItems": True})
+    ] = Field(("reason", "owner", "created", "expires"), description="Fields that every waiver must have.")
+    max_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = Field(
+        None, description="Most days from `created` to `expires`; null: no limit."
+    )
+    warn_before_days: Annotated[int, Field(ge=0, le=MAX_DAYS)] = Field(
+        14, description="Days before its end from which a waiver or baseline is reported as expiring."
+    )
+    unused: Literal["warn", "off"] = Field("warn", description="Whether waivers that match nothing are reported.")
+
+
+class Override(_Section):
+    """Further rules for some images. Every override that matches applies, and the strictest wins."""
+
+    images: Annotated[Patterns, Field(min_length=1)] = Field(
+        description="Images as registry/namespace/repository, exact or as globs: `*` within a part, `**` across parts."
+    )
+    deny: DenyRules = Field(default_factory=DenyRules, description="Keys that block in these images, too.")
+    allow: AllowRules = Field(default_factory=AllowRules, description="Keys that are not counted in these images.")
+    thresholds: Thresholds = Field(default_factory=Thresholds, description="Lower thresholds for these images.")
+    waivers: Annotated[tuple[Waiver, ...], Field(max_length=MAX_ENTRIES)] = Field((), description="Waivers for these images.")
+
+
+class GivenFinding(_Section):
+    """One finding that a test makes up."""
+
+    key: Word = Field(description="Key of the finding; it need not be known.")
+    risk_level: Word = Field("high", description="Risk level of the finding: high, medium, low, or a word that is not documented.")
+    path: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] = Field("/test", description="Path in the image.")
+    md5: Annotated[str | None, _hex(32, "", "md5"), WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"})] = Field(
+        None, description="MD5 sum of the file."
+    )
+    layer: Annotated[
+        str | None, _hex(64, "sha256:", "layer"), WithJsonSchema({"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"})
+    ] = Field(None, description="Digest of the layer that holds it.")
+    count: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="How many findings that look like this.")
+
+
+class PolicyTest(_Section):
+    """One test of the policy, run by `ci-gate policy test`."""
+
+    name: Annotated[str, BeforeValidator(_check_text)] = Field(description="What the policy is expected to do.")
+    given: Annotated[tuple[GivenFinding, ...], Field(max_length=MAX_ENTRIES)] = Field(description="The findings of an image.")
+    expect: Literal["passed", "blocked", "undecided"] = Field(description="The verdict that the policy must give.")
+    image: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None = Field(
+        None, description="The image as registry/namespace/repository, for waivers and overrides."
+    )
+    today: OptionalDate = Field(None, description="The day (UTC) to judge on; without it, the day of the test.")
+
+
 class Policy(_Section):
     """A policy of ci-gate: which sensitive files block the deploy of an image."""
 
     version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(description="Version of the policy language: 1.")
     name: Annotated[str | None, BeforeValidator(_check_name)] = Field(None, description="Name in the reports; default: the file's name.")
+    extends: Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)], ...], Field(max_length=20)] = Field(
+        (), description="Policies that this one builds on: built-in names, or files relative to this one and below its folder."
+    )
+    permit: Annotated[
+        tuple[Literal["allow", "waivers", "baseline", "baseline_denied", "exempt", "extra_keys"], ...],
+        Field(json_schema_extra={"uniqueItems": True}),
+    ] = Field((), description="What policies that extend this one may add that loosens it.")
     mode: Literal["enforce", "warn"] = Field("enforce", description="warn turns exit code 10 into 0, and nothing else.")
     allow_warn_override: bool = Field(False, description="Whether `--mode warn` may be given on the command line.")  # noqa: FBT003 - a default
     extra_keys: ExtraKeys = Field((), description="Keys that the catalog does not have, made known here.")
@@ -151,22 +307,40 @@ class Policy(_Section):
     allow: AllowRules = Field(default_factory=AllowRules, description="Keys that are not counted.")
     thresholds: Thresholds = Field(default_factory=Thresholds, description="Most counted findings allowed.")
     unknown: UnknownRules = Field(default_factory=UnknownRules, description="Keys and risk levels that are not documented.")
+    base_image: BaseImageRules | None = Field(None, description="Layers of the base image.")
+    baseline: BaselineRules | None = Field(None, description="Findings that were there when the gate was introduced.")
+    waivers: Annotated[tuple[Waiver, ...], Field(max_length=MAX_ENTRIES)] = Field((), description="Exceptions that expire.")
+    waiver_rules: WaiverRules = Field(default_factory=WaiverRules, description="What waivers have to be like.")
+    overrides: Annotated[tuple[Override, ...], Field(max_length=MAX_ENTRIES)] = Field((), description="Further rules for some images.")
     evidence: EvidencePolicy = Field(default_factory=EvidencePolicy, description="Which proofs the verdict needs.")
+    tests: Annotated[tuple[PolicyTest, ...], Field(max_length=MAX_ENTRIES)] = Field((), description="Tests of this policy.")
 
 
-SECTIONS: dict[str, type[BaseModel]] = {
-    "deny": DenyRules,
-    "allow": AllowRules,
-    "thresholds": Thresholds,
-    "unknown": UnknownRules,
-    "evidence": EvidencePolicy,
+# The models below the policy by the path of field names that leads to them.
+SECTIONS: dict[tuple[str, ...], type[BaseModel]] = {
+    (): Policy,
+    ("deny",): DenyRules,
+    ("allow",): AllowRules,
+    ("thresholds",): Thresholds,
+    ("unknown",): UnknownRules,
+    ("base_image",): BaseImageRules,
+    ("baseline",): BaselineRules,
+    ("waivers",): Waiver,
+    ("waiver_rules",): WaiverRules,
+    ("overrides",): Override,
+    ("overrides", "deny"): DenyRules,
+    ("overrides", "allow"): AllowRules,
+    ("overrides", "thresholds"): Thresholds,
+    ("overrides", "waivers"): Waiver,
+    ("evidence",): EvidencePolicy,
+    ("tests",): PolicyTest,
+    ("tests", "given"): GivenFinding,
 }
 
 
-def field_names(section: str | None) -> tuple[str, ...]:
+def field_names(*path: str) -> tuple[str, ...]:
     """Return the names of the fields of a section, or of the policy itself, as they are written in YAML."""
-    model = SECTIONS[section] if section else Policy
-    return tuple(info.alias or name for name, info in model.model_fields.items())
+    return tuple(info.alias or name for name, info in SECTIONS[path].model_fields.items())
 
 
 def schema_text() -> str:

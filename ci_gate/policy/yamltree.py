@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DEPTH = 50
-MAX_NODES = 20_000
+MAX_NODES = 60_000  # 2,000 waivers; the parser reads about 25,000 a second
+MAX_ITEMS = 2_000
 MAX_ALIASED_NODES = 1_000
 
 _INT = re.compile(r"[-+]?[0-9]{1,18}")
@@ -69,6 +70,25 @@ class Node:
     fields: dict[str, tuple[int, Node]] = field(default_factory=dict)
     size: int = 1
     done: bool = True
+
+    def at(self, *names: str) -> Node | None:
+        """Return the value that a path of field names leads to, if there is one."""
+        node: Node = self
+        for name in names:
+            if name not in node.fields:
+                return None
+            node = node.fields[name][1]
+        return node
+
+    def texts(self, *names: str) -> list[tuple[str, int]]:
+        """Return the texts of the list at a path, and their places. What is no text there is the model's business."""
+        node = self.at(*names)
+        return [(item.scalar, item.index) for item in node.items if isinstance(item.scalar, str) and item.scalar] if node else []
+
+    def items_at(self, *names: str) -> list[Node]:
+        """Return the items of the list at a path."""
+        node = self.at(*names)
+        return node.items if node else []
 
     def plain(self) -> Any:
         """Return the value as Python data; lists become tuples. Depth is bounded by :data:`MAX_DEPTH`."""
@@ -200,7 +220,7 @@ class _Reader:
         depth = len(self._stack) + 1
         if depth > MAX_DEPTH:
             raise self.fatal(
-                event.start_mark.index, f"lists and mappings are nested deeper than {MAX_DEPTH}", "A policy needs three levels."
+                event.start_mark.index, f"lists and mappings are nested deeper than {MAX_DEPTH}", "A policy needs five levels."
             )
         node = Node("list" if isinstance(event, SequenceStartEvent) else "mapping", event.start_mark.index, done=False)
         self._note(event, node)
@@ -229,6 +249,8 @@ class _Reader:
             return
         frame = self._stack[-1]
         if frame.node.kind == "list":
+            if len(frame.node.items) == MAX_ITEMS:  # reading on would only cost time
+                raise self.fatal(node.index, f"a list has more than {MAX_ITEMS} entries", "Use globs and groups instead of long lists.")
             frame.node.items.append(node)
         elif frame.key is None:
             frame.key = node

@@ -1,4 +1,7 @@
-"""Reports: the formats, and how they get to their paths. Rendering is pure; nothing heavy is imported before it is needed."""
+"""Reports: the formats, and how they get to their paths. Rendering is pure; nothing heavy is imported before it is needed.
+
+A report is rendered in parts, straight into a file beside its path: 100,000 findings are never held as one text.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import os
 import select
 import stat
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +20,7 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import Cause, ExitCode, ReportError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ci_gate.verdict import RunResult
 
@@ -27,23 +32,23 @@ _A_BUG = "Report this as a bug. What stands at the path does not say that the ru
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A report format: the function that renders it, and its file name in ``--report-dir``."""
+    """A report format: the function that renders it in parts, and its file name in ``--report-dir``."""
 
     file_name: str
     module: str
     function: str
 
-    def render(self, run: RunResult) -> str:
-        """Render a run."""
-        function: Callable[[RunResult], str] = getattr(import_module(self.module), self.function)
+    def parts(self, run: RunResult) -> Iterable[str]:
+        """Render a run, in parts."""
+        function: Callable[[RunResult], Iterable[str]] = getattr(import_module(self.module), self.function)
         return function(run)
 
 
 # In the order of writing: JSON comes last, so that whoever waits for it finds the others.
 FORMATS: dict[str, Format] = {
-    "junit": Format("junit.xml", "ci_gate.report.junit", "render_junit"),
-    "markdown": Format("summary.md", "ci_gate.report.markdown", "render_markdown"),
-    "json": Format("result.json", "ci_gate.result_document", "render_json"),
+    "junit": Format("junit.xml", "ci_gate.report.junit", "junit_parts"),
+    "markdown": Format("summary.md", "ci_gate.report.markdown", "markdown_parts"),
+    "json": Format("result.json", "ci_gate.result_document", "json_parts"),
 }
 
 
@@ -65,9 +70,13 @@ class ReportsError(ReportError):
         self.outputs = outputs
 
 
+class _RenderError(Exception):
+    """A format has a bug."""
+
+
 def render(name: str, run: RunResult) -> str:
     """Render a run in the format of this name."""
-    return FORMATS[name].render(run)
+    return "".join(FORMATS[name].parts(run))
 
 
 def write_reports(targets: Iterable[Target], run: RunResult) -> tuple[str, ...]:
@@ -76,27 +85,46 @@ def write_reports(targets: Iterable[Target], run: RunResult) -> tuple[str, ...]:
     :raises ReportsError: with a cause for each report that could not be written; the others are in place.
     """
     order = list(FORMATS)
-    rendered: list[tuple[Target, str]] = []
-    causes = []
-    for target in sorted(targets, key=lambda target: order.index(target.format)):
-        try:
-            rendered.append((target, render(target.format, run)))
-        except Exception as error:  # noqa: BLE001 - a bug in one format must not cost the others
-            what = f"the {target.format} report could not be rendered: {type(error).__name__}"
-            causes.append(Cause(ExitCode.INTERNAL, what, _A_BUG))
-    for target, text in rendered:
-        if target.path == STDOUT:
-            continue
-        try:
-            _write(Path(target.path), text.encode("utf-8"))
-        except (OSError, ValueError) as error:  # ValueError: a path with a NUL
-            why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
-            what = f"the {target.format} report {target.path!r} could not be written: {why}"
-            causes.append(Cause(ExitCode.REPORT_FAILED, what, _ANOTHER_PATH))
-    outputs = tuple(text for target, text in rendered if target.path == STDOUT)
+    ordered = sorted(targets, key=lambda target: order.index(target.format))
+    causes: dict[int, Cause] = {}
+    outputs: list[str] = []
+    moves: list[tuple[int, Callable[[], None]]] = []
+    with ExitStack() as stack:
+        for number, target in enumerate(ordered):
+            try:
+                if target.path == STDOUT:
+                    outputs.append(b"".join(_encoded(target, run)).decode())
+                else:
+                    moves.append((number, _prepare(Path(target.path), _encoded(target, run), stack)))
+            except _RenderError as error:
+                causes[number] = Cause(ExitCode.INTERNAL, f"the {target.format} report could not be rendered: {error}", _A_BUG)
+            except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+                causes[number] = _not_written(target, error)
+        for number, move in moves:
+            try:
+                move()
+            except (OSError, ValueError) as error:
+                causes[number] = _not_written(ordered[number], error)
     if causes:
-        raise ReportsError(causes, outputs)
-    return outputs
+        raise ReportsError([causes[number] for number in sorted(causes)], tuple(outputs))
+    return tuple(outputs)
+
+
+def _encoded(target: Target, run: RunResult) -> Iterator[bytes]:
+    """Render a report, in parts.
+
+    :raises _RenderError: if the format has a bug: it must not cost the others. Its text is left out, as in :func:`ci_gate.errors.bug`.
+    """
+    try:
+        for part in FORMATS[target.format].parts(run):
+            yield part.encode("utf-8")
+    except Exception as error:
+        raise _RenderError(type(error).__name__) from error
+
+
+def _not_written(target: Target, error: OSError | ValueError) -> Cause:
+    why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
+    return Cause(ExitCode.REPORT_FAILED, f"the {target.format} report {target.path!r} could not be written: {why}", _ANOTHER_PATH)
 
 
 def write_placeholders(targets: Iterable[Target], run: RunResult) -> None:
@@ -124,25 +152,38 @@ def _is_special(path: Path) -> bool:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Put a file in place whole, or not at all; pipes and devices are written to."""
+    """Put a file in place whole, or not at all; pipes and devices are written to.
+
+    :raises OSError: if it cannot be written.
+    """
+    with ExitStack() as stack:
+        _prepare(path, (content,), stack)()
+
+
+def _prepare(path: Path, parts: Iterable[bytes], stack: ExitStack) -> Callable[[], None]:
+    """Render a report beside its path; return what puts it in place, whole or not at all. Pipes and devices are written to.
+
+    :param stack: removes what was not put in place.
+    :raises OSError: if there is no room for it. The function that is returned raises it, too.
+    """
     if _is_special(path):
-        descriptor = _open_special(path)
-        try:
-            pour(descriptor, content)
-        finally:
-            os.close(descriptor)
-        return
+        return partial(_pour_into, path, b"".join(parts))
     path.parent.mkdir(parents=True, exist_ok=True)
     # A name of our own in the same folder, made exclusively: a link that somebody left there is replaced, never followed.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
+    stack.callback(Path(temporary).unlink, missing_ok=True)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.writelines(parts)
+        os.fchmod(stream.fileno(), 0o666 & ~_umask())
+    return partial(os.replace, temporary, path)
+
+
+def _pour_into(path: Path, content: bytes) -> None:
+    descriptor = _open_special(path)
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            os.fchmod(stream.fileno(), 0o666 & ~_umask())
-        os.replace(temporary, path)  # noqa: PTH105 - atomic, and of two texts
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        pour(descriptor, content)
+    finally:
+        os.close(descriptor)
 
 
 def _open_special(path: Path) -> int:

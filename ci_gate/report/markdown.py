@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,36 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ci_gate.model import ProofState
 from ci_gate.report.text import printable
-from ci_gate.report.words import count, headline, layer, next_step, reason, run_next_step, short
-from ci_gate.verdict import Outcome, Status
+from ci_gate.report.words import (
+    BASE_LAYERS,
+    OWN_LAYERS,
+    baseline_is_due,
+    baseline_line,
+    baselines_of,
+    compared,
+    count,
+    decided,
+    headline,
+    layer,
+    mixed,
+    next_step,
+    reason,
+    run_next_step,
+    short,
+    waiver_is_due,
+    waiver_line,
+    waivers_of,
+    warned,
+)
+from ci_gate.verdict import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from jinja2 import Template
 
     from ci_gate.errors import Cause
-    from ci_gate.verdict import Decision, ImageResult, RunResult
+    from ci_gate.verdict import BaselineUse, Decision, FloorSummary, ImageResult, Outcome, RunResult, WaiverUse
 
 # GitHub drops a step summary over 1 MiB whole; GitLab ends comments at 1,000,000 characters.
 MAX_BYTES = 1_000_000
@@ -30,6 +50,7 @@ _PROOFS = {ProofState.HELD: "✅", ProofState.FAILED: "❌", ProofState.UNKNOWN:
 _WORST_FIRST = (Status.BLOCKED, Status.UNDECIDED, Status.PASSED)
 _TOP_KEYS = 10
 _REQUEST_IDS = 100
+_FLOORS = 20
 _TEXT = 2_000  # most characters of one text of the data
 _NOTICE = "\n\n… cut here: the whole is in the JSON report.\n"
 # What Markdown, and GitHub's and GitLab's extensions of it, give a meaning wherever it stands: escapes, code, emphasis, links, images,
@@ -43,15 +64,23 @@ _EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  # inside a word i
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much to show: findings over all images, images with a section of their own, causes a list."""
+    """How much to show: findings over all images, images with a section of their own, causes a list, waivers and baselines."""
 
     rows: int
     images: int
     causes: int
+    waivers: int
 
 
 # Tried in turn until one fits.
-_DETAILS = (Detail(2_000, 200, 50), Detail(500, 100, 50), Detail(100, 50, 20), Detail(20, 10, 10), Detail(5, 3, 3), Detail(0, 0, 1))
+_DETAILS = (
+    Detail(2_000, 200, 50, 500),
+    Detail(500, 100, 50, 100),
+    Detail(100, 50, 20, 50),
+    Detail(20, 10, 10, 10),
+    Detail(5, 3, 3, 3),
+    Detail(0, 0, 1, 0),
+)
 
 
 def render_markdown(run: RunResult, *, limit: int = MAX_BYTES) -> str:
@@ -68,6 +97,11 @@ def render_markdown(run: RunResult, *, limit: int = MAX_BYTES) -> str:
     return text.encode("utf-8")[:room].decode("utf-8", "ignore") + _NOTICE
 
 
+def markdown_parts(run: RunResult) -> Iterator[str]:
+    """Return what :func:`render_markdown` does, as one part: it is small."""
+    yield render_markdown(run)
+
+
 @cache
 def _template() -> Template:
     environment = Environment(
@@ -79,7 +113,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(plain=plain, code=code)
-    environment.globals.update(count=count)
+    environment.globals.update(count=count, own_layers=OWN_LAYERS, base_layers=BASE_LAYERS)
     return environment.get_template("summary.md.j2")
 
 
@@ -109,7 +143,7 @@ def _entities(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Findings, those of a key together, most frequent key first; ``more`` are left out."""
+    """Findings, those that block first, then those of a key together, most frequent key first; ``more`` are left out."""
 
     decisions: tuple[Decision, ...]
     more: int
@@ -130,9 +164,9 @@ class Section:
     badge: str
     causes: tuple[Cause, ...]
     more_causes: int
-    violations: Table
-    others: Table
-    counts: tuple[tuple[str, int], ...]
+    own: Table  # violations in the image's own layers
+    base: Table  # violations in its base image
+    others: tuple[tuple[str, Table], ...]  # what does not block, by the word for its decision
 
     @property
     def name(self) -> str:
@@ -149,6 +183,21 @@ class Section:
         """What to do about it."""
         return next_step(self.result)
 
+    @property
+    def violations(self) -> int:
+        """How many violations there are."""
+        return self.own.total + self.base.total
+
+    @property
+    def mixed(self) -> str:
+        """How many violations block, where others do not."""
+        return mixed(self.result)
+
+    @property
+    def compared(self) -> str:
+        """Which deployed image the findings were compared with."""
+        return compared(self.result)
+
 
 @dataclass(slots=True)
 class _Rows:
@@ -162,7 +211,7 @@ class _Rows:
         take = min(self.left, len(decisions))
         self.left -= take
         rank = {key: number for number, (key, _) in enumerate(ranked)}
-        shown = sorted(decisions, key=lambda decision: rank[decision.finding.key])[:take] if take else []
+        shown = sorted(decisions, key=lambda one: (not one.enforced, rank[one.finding.key]))[:take] if take else []
         return Table(tuple(shown), len(decisions) - take, tuple(ranked[:_TOP_KEYS]), max(0, len(ranked) - _TOP_KEYS))
 
 
@@ -174,7 +223,10 @@ class _View:
     sections: tuple[Section, ...]
     causes: tuple[Cause, ...] = ()
     request_ids: tuple[str, ...] = ()
-    warned: int = field(default=0)
+    waivers: tuple[WaiverUse, ...] = ()
+    baselines: tuple[BaselineUse, ...] = ()
+    warned: int = 0
+    detail: Detail = _DETAILS[0]
 
     @classmethod
     def of(cls, run: RunResult, detail: Detail) -> _View:
@@ -183,7 +235,10 @@ class _View:
             _sections(run, detail),
             run.causes[: detail.causes],
             run.request_ids[:_REQUEST_IDS] if detail.images else (),
-            sum(len(image.verdict.violations) for image in run.images if not image.blocks),
+            waivers_of(run),
+            baselines_of(run),
+            warned(run),
+            detail,
         )
 
     @property
@@ -204,6 +259,21 @@ class _View:
     def more_images(self) -> int:
         return len(self.run.images) - len(self.sections)
 
+    @property
+    def floors(self) -> tuple[FloorSummary, ...]:
+        return self.run.policy.floors[:_FLOORS]
+
+    @property
+    def due(self) -> list[str]:
+        """What to look at among waivers and baselines."""
+        waivers = [waiver_line(use, self.run) for use in self.waivers if waiver_is_due(use)]
+        return waivers + [baseline_line(use, self.run) for use in self.baselines if baseline_is_due(use)]
+
+    @property
+    def covering(self) -> list[str]:
+        """The baselines that are simply in use."""
+        return [baseline_line(use, self.run) for use in self.baselines if not baseline_is_due(use)]
+
     def proof_mark(self, state: ProofState) -> str:
         return _PROOFS[state]
 
@@ -216,24 +286,27 @@ def _sections(run: RunResult, detail: Detail) -> tuple[Section, ...]:
     worst = sorted(range(len(run.images)), key=lambda number: _WORST_FIRST.index(run.images[number].status))
     chosen = [run.images[number] for number in sorted(worst[: detail.images])]
     rows = _Rows(detail.rows)
-    violations = [rows.table(image.verdict.violations) for image in chosen]
-    others = [rows.table([d for d in image.verdict.decisions if d.outcome is not Outcome.VIOLATION]) for image in chosen]
-    return tuple(_section(*parts, run, detail) for parts in zip(chosen, violations, others, strict=True))
+    own, base = (
+        [rows.table([one for one in image.verdict.violations if one.base_image is of_base]) for image in chosen]
+        for of_base in (False, True)
+    )
+    others = [tuple(_others(image, rows)) for image in chosen]
+    return tuple(_section(*parts, run, detail) for parts in zip(chosen, own, base, others, strict=True))
 
 
-def _section(result: ImageResult, violations: Table, others: Table, run: RunResult, detail: Detail) -> Section:
+def _others(result: ImageResult, rows: _Rows) -> Iterator[tuple[str, Table]]:
+    """Return a table for each decision but violation that some finding has."""
+    by_outcome: dict[Outcome, list[Decision]] = {}
+    for decision in result.verdict.decisions:
+        by_outcome.setdefault(decision.outcome, []).append(decision)
+    for outcome, word, _ in decided(result):
+        yield word, rows.table(by_outcome[outcome])
+
+
+def _section(
+    result: ImageResult, own: Table, base: Table, others: tuple[tuple[str, Table], ...], run: RunResult, detail: Detail
+) -> Section:
     said = frozenset(run.causes)
     causes = tuple(cause for cause in result.causes if cause not in said)
-    decided = Counter(decision.outcome for decision in result.verdict.decisions)
-    return Section(
-        result,
-        _BADGES[result.status],
-        causes[: detail.causes],
-        max(0, len(causes) - detail.causes),
-        violations,
-        others,
-        (
-            ("allowed", decided[Outcome.ALLOWED]),
-            ("counted without breaking a limit", decided[Outcome.COUNTED]),
-        ),
-    )
+    shown = causes[: detail.causes]
+    return Section(result, _BADGES[result.status], shown, len(causes) - len(shown), own, base, others)

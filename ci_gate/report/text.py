@@ -36,7 +36,7 @@ def printable(text: str, limit: int | None = None) -> str:
     if more > 0:
         return f"{printable(text[:limit])}… ({more} more characters)"
     if not _PLAIN.fullmatch(text):
-        text = "".join(map(_shown, text))
+        text = text.translate(_SHOWN)
     return _RUNNER_COMMAND.sub(r"\\x23", text) if "##" in text else text
 
 
@@ -46,6 +46,20 @@ def shorten(text: str, width: int) -> str:
         return text
     tail = max(1, (width - 1) * 2 // 3)
     return f"{text[: max(0, width - 1 - tail)]}…{text[-tail:]}"
+
+
+class _Shown(dict[int, str]):
+    """What is written for a character (by code point), found out when it is first asked for."""
+
+    def __missing__(self, code: int) -> str:
+        shown = _shown(chr(code))
+        if len(self) < _MAX_SHOWN:
+            self[code] = shown
+        return shown
+
+
+_MAX_SHOWN = 20_000  # hostile data could name every character there is
+_SHOWN = _Shown()
 
 
 def _shown(char: str) -> str:

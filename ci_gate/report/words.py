@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import PRECEDENCE
 from ci_gate.model import ProofState
 from ci_gate.report.text import cut
-from ci_gate.verdict import Status
+from ci_gate.verdict import Outcome, Status, Validity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import date
+
     from ci_gate.errors import Cause
-    from ci_gate.verdict import ImageResult, RunResult
+    from ci_gate.verdict import BaselineUse, Decision, ImageResult, RunResult, WaiverUse
 
 ROTATE = (
     "Rotate the credential first: it has left your hands with the push. Then remove the file where it is added and rebuild: "
     "deleting it in a later layer does not remove it from the image."
 )
-WARN_MODE = "would block: the policy is in warn mode"
+OWN_LAYERS = "in the image's own layers, for whoever builds this image to mend"
+BASE_LAYERS = "in the base image, for whoever builds that one to mend"
 _NAMED = 3
 _WORST_FIRST = (Status.BLOCKED, Status.UNDECIDED, Status.PASSED)
 _SENTENCE = 2_000
+_WORD = 200
+_NOT_VIOLATED = {
+    Outcome.WAIVED: "waived",
+    Outcome.BASELINED: "in the baseline",
+    Outcome.EXEMPT: "exempt in the base image",
+    Outcome.INHERITED: "inherited from the deployed image",
+    Outcome.ALLOWED: "allowed",
+    Outcome.COUNTED: "counted without breaking a limit",
+}
+# What would have been counted, were it not for an exception.
+SOFTENED = frozenset({Outcome.WAIVED, Outcome.BASELINED, Outcome.EXEMPT, Outcome.INHERITED})
+_FLOOR_RULE = re.compile(r"floor\[(.*)\]\.([^\]]*)", re.DOTALL)
+_WAIVER = re.compile(r"\bwaiver ([A-Za-z0-9][A-Za-z0-9_.:/-]{0,63})")  # as the rule of a decision names it
 
 
 def short(result: ImageResult) -> str:
@@ -36,26 +55,35 @@ def short(result: ImageResult) -> str:
 
 def reason(result: ImageResult) -> str:
     """Say in one line why an image has its verdict."""
-    violations = result.verdict.violations
+    verdict = result.verdict
     if result.blocks:
-        return "; ".join(_broken_rules(result))
+        said = (*_broken_rules(result, verdict.blocking), *(lapse.reason for lapse in _lapses(result)[:_NAMED]), mixed(result))
+        return "; ".join(part for part in said if part)
     if result.causes:
-        known = f"; besides, {count(len(violations), 'finding')} {WARN_MODE}" if violations else ""
+        found = count(len(verdict.violations), "finding")
+        known = f"; besides, {found} would block, seen in warn mode only" if verdict.violations else ""
         return cut(result.causes[0].sentence, _SENTENCE) + known
     if result.image is None:
         return "no image was judged"
-    if violations:
-        return "it would be blocked: " + "; ".join(_broken_rules(result))
+    if verdict.violations:
+        return "it would be blocked: " + "; ".join(_broken_rules(result, verdict.violations))
     doubts = [proof.name for proof in result.evidence if proof.state in {ProofState.FAILED, ProofState.UNKNOWN}]
     evidence = f"with warnings about the evidence: {', '.join(doubts)}" if doubts else "and the evidence is complete"
-    return f"{count(len(result.verdict.decisions), 'finding')}, none breaks the policy, {evidence}"
+    softened = ", ".join(f"{number} {word}" for outcome, word, number in decided(result) if outcome in SOFTENED)
+    none = f"none breaks the policy{f' ({softened})' if softened else ''}"
+    return f"{count(len(verdict.decisions), 'finding')}, {none}, {evidence}"
 
 
 def next_step(result: ImageResult) -> str:
     """Say in one line what to do about an image."""
     if result.blocks:
-        keys = Counter(decision.finding.key for decision in result.verdict.violations)
-        return f"{ROTATE} Begin with {_named_keys(keys)}."
+        blocking = result.verdict.blocking
+        keys = Counter(decision.finding.key for decision in blocking)
+        parts = [*(lapse.advice for lapse in _lapses(result)[:_NAMED]), f"{ROTATE} Begin with {_named_keys(keys)}."]
+        of_base = sum(decision.base_image for decision in blocking)
+        if of_base:
+            parts.append(f"In the base image, for whoever builds that one to mend: {of_base} of {count(len(blocking), 'violation')}.")
+        return " ".join(parts)
     if result.causes:
         return cut(result.causes[0].advice, _SENTENCE)
     if result.image is None:
@@ -105,6 +133,98 @@ def run_cause(run: RunResult) -> Cause | None:
     return min(run.causes, key=lambda cause: PRECEDENCE.index(cause.code))
 
 
+def mixed(result: ImageResult) -> str:
+    """Say how many violations block, where others do not; empty where all do, or none."""
+    block = len(result.verdict.blocking)
+    more = len(result.verdict.violations) - block
+    if not block or not more:
+        return ""
+    verbs = ("blocks" if block == 1 else "block", "is" if more == 1 else "are")
+    return f"{count(block, 'violation')} {verbs[0]}, {more} more {verbs[1]} seen in warn mode only"
+
+
+def warned(run: RunResult) -> int:
+    """Return how many violations are seen by policies in warn mode only."""
+    return sum(len(image.verdict.violations) - len(image.verdict.blocking) for image in run.images)
+
+
+def warn_mode(rule: str) -> str:
+    """Say why a violation of a rule does not block."""
+    floor, _ = floor_rule(rule)
+    return f"would block: the {f'floor {cut(floor, 60)}' if floor else 'policy'} is in warn mode"
+
+
+def decided(result: ImageResult) -> list[tuple[Outcome, str, int]]:
+    """Return the outcomes that some findings have, besides violation, with a word for each and how many."""
+    found = Counter(decision.outcome for decision in result.verdict.decisions)
+    return [(outcome, word, found[outcome]) for outcome, word in _NOT_VIOLATED.items() if found[outcome]]
+
+
+def compared(result: ImageResult) -> str:
+    """Say which deployed image the findings were compared with; empty where none was."""
+    if result.compared is None:
+        return ""
+    other = result.compared
+    asked = f" (asked as {cut(other.asked, _WORD)})" if other.asked != other.pinned else ""
+    inherited = sum(decision.outcome is Outcome.INHERITED for decision in result.verdict.decisions)
+    return f"compared with {cut(other.pinned, _WORD)}{asked}, which has {count(other.findings, 'finding')}: {inherited} inherited from it"
+
+
+def waivers_of(run: RunResult) -> tuple[WaiverUse, ...]:
+    """Return every waiver once, with what it fits in all images, those that need attention first."""
+    found: dict[tuple[str, str], WaiverUse] = {}
+    for image in run.images:
+        for use in image.verdict.waivers:
+            before = found.get((use.policy, use.id))
+            found[use.policy, use.id] = replace(use, findings=use.findings + before.findings) if before else use
+    return tuple(sorted(found.values(), key=lambda use: not waiver_is_due(use)))
+
+
+def baselines_of(run: RunResult) -> tuple[BaselineUse, ...]:
+    """Return every baseline once, with what it covers in all images; what one image lacks may be in another."""
+    found: dict[tuple[str, str], BaselineUse] = {}
+    for image in run.images:
+        for use in image.verdict.baselines:
+            before = found.get((use.policy, use.file))
+            least = min(use, before or use, key=lambda one: one.gone)
+            found[use.policy, use.file] = replace(least, findings=use.findings + before.findings) if before else use
+    return tuple(sorted(found.values(), key=lambda use: not baseline_is_due(use)))
+
+
+def waiver_is_due(use: WaiverUse) -> bool:
+    """Whether somebody should look at a waiver."""
+    return use.unused or use.validity is not Validity.ACTIVE
+
+
+def baseline_is_due(use: BaselineUse) -> bool:
+    """Whether somebody should look at a baseline."""
+    return use.gone > 0 or use.validity is not Validity.ACTIVE
+
+
+def waiver_line(use: WaiverUse, run: RunResult) -> str:
+    """Say in one line how it stands with a waiver."""
+    return f"waiver {_waiver_name(use, run)} {_waiver_state(use, run.today)}"
+
+
+def baseline_line(use: BaselineUse, run: RunResult) -> str:
+    """Say in one line how it stands with a baseline."""
+    name = f"baseline {cut(use.file, _WORD)}{_holder(use.policy, run)}"
+    if use.validity is Validity.EXPIRED:
+        return f"{name} expired on {use.expires}: fix what it covered, or agree on a new one"
+    said = f"{name} covers {use.findings} of {count(use.entries, 'finding')}"
+    said += f", expires on {use.expires}{_in_days(use.expires, run.today) if use.validity is Validity.EXPIRING else ''}"
+    if not use.gone:
+        return said
+    examples = "; ".join(cut(example, _WORD) for example in use.examples[:_NAMED])
+    return f"{said}; {use.gone} no longer {'occurs' if use.gone == 1 else 'occur'}{f' ({examples})' if examples else ''}: make it anew"
+
+
+def floor_rule(rule: str) -> tuple[str, str]:
+    """Return the name of the floor that a rule is of, and the rule without it; the policy's own rules have no name."""
+    match = _FLOOR_RULE.fullmatch(rule)
+    return (match[1], match[2]) if match else ("", rule)
+
+
 def layer(digest: str) -> str:
     """Return a layer digest as docker shows it: twelve digits."""
     return digest.removeprefix("sha256:")[:12]
@@ -119,18 +239,94 @@ def _severity(image: ImageResult) -> int:
     return PRECEDENCE.index(image.exit_code)
 
 
-def _broken_rules(result: ImageResult) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Lapse:
+    """A waiver or baseline that would have covered violations, were it in force: why that matters, and what to do."""
+
+    reason: str
+    advice: str
+
+
+def _lapses(result: ImageResult) -> list[_Lapse]:
+    """Find what would have covered violations that block: the rules of these name it."""
+    verdict = result.verdict
+    late = {use.id: use for use in verdict.waivers if use.findings and use.validity in {Validity.EXPIRED, Validity.PENDING}}
+    expired = [use for use in verdict.baselines if use.validity is Validity.EXPIRED]
+    if not late and not expired:
+        return []
+    texts = Counter(decision.rule_text for decision in verdict.blocking)
+    named: Counter[str] = Counter()
+    for text, number in texts.items():
+        named.update({name: number for name in dict.fromkeys(_WAIVER.findall(text)) if name in late})
+    lapses = [_waiver_lapse(late[name], number) for name, number in named.most_common()]
+    for use in expired:
+        number = sum(number for text, number in texts.items() if "baseline" in text and f"expired on {use.expires}" in text)
+        if number:
+            lapses.append(_lapse(f"baseline {cut(use.file, _WORD)}", f"expired on {use.expires}", number, "agree on a new one"))
+    return lapses
+
+
+def _waiver_lapse(use: WaiverUse, number: int) -> _Lapse:
+    owner = f" with its owner {cut(use.owner, _WORD)}" if use.owner else ""
+    if use.validity is Validity.EXPIRED:
+        return _lapse(f"waiver {use.id}", f"expired on {use.expires}", number, f"renew it{owner}")
+    return _lapse(f"waiver {use.id}", f"is not valid before {use.created}", number, f"wait for that day or change it{owner}")
+
+
+def _lapse(name: str, state: str, number: int, remedy: str) -> _Lapse:
+    reason = f"{name}, which would cover {number} of these findings, {state}"
+    return _Lapse(reason, f"{name[:1].upper()}{name[1:]} {state}: {remedy}, or fix.")
+
+
+def _waiver_name(use: WaiverUse, run: RunResult) -> str:
+    return f"{cut(use.id, _WORD)}{_holder(use.policy, run)}{f' (owner {cut(use.owner, _WORD)})' if use.owner else ''}"
+
+
+def _holder(policy: str, run: RunResult) -> str:
+    """Name the floor that a waiver or baseline is of; the policy's own need no word."""
+    return f" of {cut(policy, _WORD)}" if policy and policy != run.policy.name else ""
+
+
+def _waiver_state(use: WaiverUse, today: date | None) -> str:
+    fits = f"fits {'nothing: remove it' if use.unused else count(use.findings, 'finding')}"
+    if use.findings and use.validity is Validity.EXPIRED:
+        fits += ": renew it, or fix"
+    states = {
+        Validity.ACTIVE: "",
+        Validity.EXPIRING: f"expires on {use.expires}{_in_days(use.expires, today)}; it ",
+        Validity.EXPIRED: f"expired on {use.expires}; it ",
+        Validity.PENDING: f"is not valid before {use.created}; it ",
+    }
+    return states[use.validity] + fits
+
+
+def _in_days(day: date | None, today: date | None) -> str:
+    if day is None or today is None:
+        return ""
+    left = (day - today).days
+    return f", in {count(left, 'day')}" if left else ", today"
+
+
+def _broken_rules(result: ImageResult, violations: Iterable[Decision]) -> list[str]:
     """Say for each rule that is broken by how many findings, and of which keys."""
     by_rule: dict[str, Counter[str]] = {}
-    for decision in result.verdict.violations:
+    for decision in violations:
         by_rule.setdefault(decision.rule, Counter())[decision.finding.key] += 1
     details = {rule.rule: rule.detail for rule in result.verdict.rules}
-    said = []
-    for rule, keys in by_rule.items():
-        what = {"deny": "of denied keys", "unknown.keys": "of unknown keys"}.get(rule)
-        limit = f"over {cut(rule, 60)} ({cut(details.get(rule, 'exceeded'), 200)})"
-        said.append(f"{count(keys.total(), 'finding')} {what or limit}: {_named_keys(keys)}")
-    return said
+    return [
+        f"{count(keys.total(), 'finding')} {_broken_rule(rule, details.get(rule, 'exceeded'))}: {_named_keys(keys)}"
+        for rule, keys in by_rule.items()
+    ]
+
+
+def _broken_rule(rule: str, detail: str) -> str:
+    floor, bare = floor_rule(rule)
+    name = f"the floor {cut(floor, 60)}"
+    if bare == "deny":
+        return f"of keys that {name} denies" if floor else "of denied keys"
+    if bare == "unknown.keys":
+        return f"of unknown keys, which {name} denies" if floor else "of unknown keys"
+    return f"over {cut(bare, 60)}{f' of {name}' if floor else ''} ({cut(detail, 200)})"
 
 
 def _named_keys(keys: Counter[str]) -> str:

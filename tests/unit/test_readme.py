@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from ci_gate.cli.main import cli
@@ -13,8 +15,16 @@ from ci_gate.errors import PRECEDENCE, ExitCode
 from ci_gate.policy.load import builtin_policies, parse_policy
 from ci_gate.security_center.contracts import CONTRACTS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 README = Path(__file__, "../../../README.md").resolve()
 TEXT = README.read_text("utf-8")
+
+
+def _commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield from _commands(command) if isinstance(command, click.Group) else (command,)
 
 
 def _blocks(language: str) -> list[str]:
@@ -60,11 +70,16 @@ def test_the_policies_it_shows_load(example):
 
 @pytest.mark.parametrize("target", re.findall(r"\]\(([^)h][^)]*)\)", TEXT))
 def test_its_links_lead_somewhere(target):
-    assert (README.parent / target).exists()
+    page, _, section = target.partition("#")
+    text = (README.parent / page).read_text("utf-8") if section else ""
+    titles = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+
+    assert (README.parent / page).exists()
+    assert not section or section in titles
 
 
 def test_the_options_it_names_exist():
-    options = {option for command in cli.commands.values() for parameter in command.params for option in parameter.opts}
+    options = {option for command in _commands(cli) for parameter in command.params for option in parameter.opts}
     foreign = {"--require-hashes", "--no-deps", "--push", "--help"}
 
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", TEXT)) - foreign <= options
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", TEXT)) - foreign <= options

@@ -1,9 +1,11 @@
-"""The JSON document: its schema, and that it loses nothing and gains nothing."""
+"""The JSON document: its schema, that it loses nothing and gains nothing, and that it can be read back."""
 
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
@@ -11,20 +13,22 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from ci_gate.result_document import render_json, result_schema, to_document
+from ci_gate import __version__, result_document
+from ci_gate.errors import ExitCode, InvalidDocumentError
+from ci_gate.result_document import read_document, render_json, result_schema, to_document
 
 sys.path.insert(0, str(Path(__file__).parent / "report"))
-from runs import DIGEST, HOSTILE, RUNS, finding, image, run_of, runs, violation
+from runs import DEPLOYED, DIGEST, HOSTILE, POLICY, RUNS, finding, image, run_of, runs, violation
 
 from ci_gate.model import number_alike
-from ci_gate.verdict import ImageResult, Verdict
+from ci_gate.verdict import ImageResult, Outcome, Verdict
 
 SCHEMA = jsonschema.Draft202012Validator(result_schema())
 
 
 def _image(*paths):
     found = number_alike(finding("pem", path) for path in paths)
-    return ImageResult("registry.example.com/shop/api:1", "enforce", None, image(), (), Verdict(tuple(map(violation, found))))
+    return ImageResult("registry.example.com/shop/api:1", None, image(), (), Verdict(tuple(map(violation, found))))
 
 
 def _read(run):
@@ -66,6 +70,8 @@ def test_any_run_keeps_the_schema_and_comes_back_as_it_was(run):
             assert (found.key, found.path, found.risk_level) == (row["key"], row["path"], row["risk_level"])
             assert (found.fingerprint, found.ordinal) == (row["fingerprint"], row["ordinal"])
             assert (decision.outcome, decision.rule, decision.rule_text) == (row["decision"], row["rule"], row["rule_text"])
+            assert (decision.enforced, decision.base_image) == (row["enforced"], row["base_image"])
+    assert to_document(run) == read_document(text.encode(), "result.json")
 
 
 def test_hostile_paths_are_held_exactly():
@@ -85,7 +91,7 @@ def test_the_counts_add_up():
     assert document["counts"] == {
         "findings": 6,
         "violations": 4,
-        "by_decision": {"violation": 4, "allowed": 0, "counted": 2},
+        "by_decision": {**dict.fromkeys(Outcome, 0), "violation": 4, "counted": 2},
         "by_level": {"high": 4, "medium": 0, "low": 2, "undocumented": 0},
     }
     assert [1, 5, 0] == [shown["counts"]["findings"] for shown in document["images"]]
@@ -100,7 +106,7 @@ def test_it_says_which_image_by_which_evidence():
 
 
 def test_a_time_that_no_calendar_holds_is_null():
-    run = run_of(ImageResult("a", "enforce", None, image(last_scan_ms=10**30)))
+    run = run_of(ImageResult("a", None, image(last_scan_ms=10**30)))
 
     assert None is _read(run)["images"][0]["image"]["last_scan"]
 
@@ -109,3 +115,181 @@ def test_no_field_could_hold_an_excerpt_of_a_secret():
     names = set(result_schema()["$defs"]["FindingDocument"]["properties"])
 
     assert not {name for name in names if any(word in name.lower() for word in ("prom", "excerpt", "content", "secret", "snippet"))}
+
+
+def test_waivers_baselines_and_the_comparison_are_there_for_each_image():
+    shown = _read(RUNS["exceptions"])["images"][0]
+    waivers = {use["id"]: use for use in shown["waivers"]}
+
+    assert ("active", 2, False, "2026-09-01") == tuple(waivers["W-1"][name] for name in ("validity", "findings", "unused", "created"))
+    assert [True, False] == [waivers[name]["unused"] for name in ("W-3", "W-7")]
+    assert [("ci-gate-baseline.json", 3, 0), ("old.json", 3, 2)] == [(b["file"], b["findings"], b["gone"]) for b in shown["baselines"]]
+    assert {"asked": DEPLOYED.asked, "pinned": DEPLOYED.pinned, "findings": 7} == shown["compared"]
+    assert [("inherited", 2)] == [
+        (row["decision"], known["count"])
+        for known in shown["known"]
+        for row in shown["findings"]
+        if row["fingerprint"] == known["fingerprint"]
+    ]
+
+
+def test_the_effective_policy_its_floors_and_the_day_are_there():
+    document = _read(RUNS["mixed"])
+
+    assert json.loads(POLICY.canonical) == document["policy"]["effective"]
+    assert [("org", "enforce", "f0" * 32), ("trial", "warn", "f1" * 32)] == [
+        (floor["name"], floor["mode"], floor["sha256"]) for floor in document["policy"]["floors"]
+    ]
+    assert "2026-11-24" == document["today"]
+    assert None is _read(RUNS["unfinished"])["today"] is _read(RUNS["policy-error"])["policy"]["effective"]
+
+
+def test_a_policy_with_fields_that_look_like_those_of_an_image_spoils_nothing():
+    policy = replace(POLICY, canonical='{"a":1,"known":[],"findings":[],"images":[{"a":1,"known":[],"findings":[]}]}')
+    run = run_of(_image("/a"), _image(), _image("/b", "/c"), policy=policy)
+
+    assert json.dumps(to_document(run), indent=2) + "\n" == render_json(run)
+
+
+def test_a_violation_says_whether_it_is_enforced_and_whose_it_is():
+    rows = _read(RUNS["mixed"])["images"][0]["findings"][:6]
+
+    assert [True, True, True, True, False, False] == [row["enforced"] for row in rows]
+    assert [False, False, True, False, True, False] == [row["base_image"] for row in rows]
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_what_was_written_is_read_back_as_it_was(kind):
+    assert to_document(RUNS[kind]) == read_document(render_json(RUNS[kind]).encode(), "result.json")
+
+
+def test_lone_surrogates_are_read_back():
+    path = "/\ud800 and \udfff/\U0001f600"
+    document = read_document(render_json(run_of(_image(path))).encode(), "result.json")
+
+    assert path == document["images"][0]["findings"][0]["path"]
+
+
+def _refused(raw):
+    with pytest.raises(InvalidDocumentError) as raised:
+        read_document(raw, "result.json")
+    assert all(cause.code is ExitCode.POLICY_INVALID and cause.advice and cause.where for cause in raised.value.causes)
+    return [cause.sentence for cause in raised.value.causes]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"", "result.json:1:1: the document is no JSON that can be read: Expecting value"),
+        (b"{", "result.json:1:2: the document is no JSON that can be read: Expecting property name"),
+        (b'{"a": "\xff"}', "byte 8 is no UTF-8"),
+        (b'{"a": "\xed\xa0\x80"}', "byte 8 is no UTF-8"),
+        (b"\xef\xbb\xbf{}", "BOM"),
+        (b'{"a": NaN}', "NaN is no number of JSON"),
+        (b'{"a": -Infinity}', "-Infinity is no number of JSON"),
+        (b'{"a": 1e999}', "a number is too large"),
+        (b"9" * 5_000, "a number has too many digits"),
+        (b'{"a": {"b": 1, "b": 2}}', "the field 'b' is there twice in one object"),
+        (b"[" * 200_000, "it is nested too deeply"),
+        (b"[]", "it is no result of ci-gate"),
+        (b"{}", "it is no result of ci-gate"),
+        (b'{"schema_version": 2}', "another schema_version than 1"),
+        (b'{"schema_version": true}', "another schema_version than 1"),
+        (b'{"schema_version": 1.0}', "another schema_version than 1"),
+        (b'{"schema_version": "1"}', "another schema_version than 1"),
+    ],
+)
+def test_what_is_no_document_is_refused(raw, said):
+    assert said in _refused(raw)[0]
+
+
+def test_a_document_that_is_too_large_is_refused(monkeypatch):
+    raw = render_json(RUNS["passed"]).encode()
+    monkeypatch.setattr(result_document, "MAX_BYTES", len(raw))
+    read_document(raw, "result.json")
+
+    assert "larger than" in _refused(raw + b" ")[0]
+
+
+def _changed(change, kind="mixed"):
+    document = _read(RUNS[kind])
+    change(document)
+    return json.dumps(document).encode()
+
+
+def _nested(levels):
+    value = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.pop("verdict"), "the field verdict is missing"),
+        (lambda d: d["images"][0].pop("findings"), "the field images[0].findings is missing"),
+        (lambda d: d["images"][0]["findings"][3].pop("path"), "the field images[0].findings[3].path is missing"),
+        (lambda d: d["images"][0]["findings"][3].update(promt="x"), "the field images[0].findings[3].promt is not known"),
+        (lambda d: d.update({"new": 1}), "the field new is not known"),
+        (lambda d: d["images"][0]["findings"][2].update(path=7), "images[0].findings[2].path is no text"),
+        (lambda d: d["images"][0]["findings"][2].update(enforced=1), "images[0].findings[2].enforced is neither true nor false"),
+        (lambda d: d["images"][0]["findings"][2].update(ordinal="1"), "images[0].findings[2].ordinal is no whole number"),
+        (lambda d: d["images"][0]["findings"][2].update(ordinal=True), "images[0].findings[2].ordinal is no whole number"),
+        (lambda d: d["images"][0]["findings"][2].update(decision="fine"), "images[0].findings[2].decision is none of 'waived'"),
+        (lambda d: d["images"][0]["findings"][2].update(level="\ud800"), "images[0].findings[2].level has a value"),
+        (lambda d: d["images"][0]["findings"].append([]), "images[0].findings[12] is no object"),
+        (lambda d: d["images"].append(7), "images[1] is no object"),
+        (lambda d: d.update(images={}), "images is no list"),
+        (lambda d: d.update(exit_code=10.0), "exit_code is no whole number"),
+        (lambda d: d.update(exit_code=True), "exit_code is no whole number"),
+        (lambda d: d.update(exit_code=99), "exit_code is none of 0, 2"),
+        (lambda d: d.update(today="2026-02-30"), "today is no day"),
+        (lambda d: d.update(today="2026-W10-1"), "today is no day"),
+        (lambda d: d.update(today=20261124), "today is no day"),
+        (lambda d: d["images"][0]["waivers"][0].update(validity="forever"), "images[0].waivers[0].validity is none of 'active'"),
+        (lambda d: d["images"][0]["evidence"][0].update(figures={"x": 1.5}), "images[0].evidence[0].figures.x is no"),
+        (lambda d: d["seconds"].update(read="1"), "seconds.read is no number"),
+        (lambda d: d["policy"].update(effective=[]), "policy.effective is no object"),
+        (lambda d: d["policy"].update(effective={"a": _nested(60)}), "policy.effective is nested more than 50 levels deep"),
+        (lambda d: d["source"].update(kind="guessed"), "source.kind is none of 'live'"),
+    ],
+)
+def test_what_does_not_have_the_shape_is_refused_by_the_path_of_the_field(change, said):
+    assert any(said in sentence for sentence in _refused(_changed(change)))
+
+
+def test_a_message_quotes_nothing_but_names_of_fields_and_those_are_cut():
+    secret = "AKIA-SECRET"
+
+    def change(document):
+        row = document["images"][0]["findings"][0]
+        row.update(path=[secret], rule={secret: secret}, level=secret, **{"x" * 500: secret})
+        row["advice"] = None
+
+    sentences = _refused(_changed(change))
+
+    assert 5 == len(sentences)
+    assert not [one for one in sentences if secret in one or len(one) > 200]
+
+
+def test_at_most_ten_problems_are_told():
+    assert 10 == len(_refused(_changed(lambda document: [row.pop("path") for row in document["images"][0]["findings"]])))
+
+
+def test_another_version_that_wrote_the_document_is_named_where_its_shape_is_not_ours():
+    def change(document):
+        document["tool"]["version"] = "9.9.9"
+        document["new"] = 1
+
+    with pytest.raises(InvalidDocumentError) as raised:
+        read_document(_changed(change), "result.json")
+
+    assert f"Use the version of ci-gate that wrote it, 9.9.9: this is {__version__}." == raised.value.cause.advice
+
+
+def test_reading_needs_pydantic_only_when_it_happens():
+    code = "import sys, ci_gate.result_document; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert "False" == done.stdout.strip()

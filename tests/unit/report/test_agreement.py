@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from runs import BLOCKED_IMAGE, PROOFS, RUNS, run_of, runs
+from runs import BLOCKED_IMAGE, PROOFS, RUNS, WARN_IMAGE, run_of, runs
 
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.report import FORMATS, render
@@ -28,7 +30,7 @@ def _check(run):
     assert (run.exit_code is ExitCode.PASSED) == (bad == 0)
     assert len(root.findall(".//failure")) == int(root.get("failures"))
     assert len(root.findall(".//error")) == int(root.get("errors"))
-    assert sum(len(image.verdict.violations) for image in run.images if image.blocks) == int(root.get("failures"))
+    assert sum(len(image.verdict.blocking) for image in run.images) == int(root.get("failures"))
     assert (int(run.exit_code), str(run.status)) == (document["exit_code"], document["verdict"])
     assert (run.status is Status.PASSED) == (run.exit_code is ExitCode.PASSED)
     assert markdown.startswith(BADGES[run.status])
@@ -53,14 +55,33 @@ def test_what_ended_the_run_is_in_every_report_whatever_the_images_say(kind):
         assert cause.what in text
 
 
-@pytest.mark.parametrize("mode", ["enforce", "warn"])
 @pytest.mark.parametrize("evidence", [(), PROOFS])
-@pytest.mark.parametrize("verdict", [Verdict(), BLOCKED_IMAGE.verdict])
-def test_a_result_without_an_image_is_never_a_pass(mode, evidence, verdict):
-    _check(run_of(ImageResult("a", mode, None, None, evidence, verdict)))
+@pytest.mark.parametrize("verdict", [Verdict(), BLOCKED_IMAGE.verdict, WARN_IMAGE.verdict])
+def test_a_result_without_an_image_is_never_a_pass(evidence, verdict):
+    _check(run_of(ImageResult("a", None, None, evidence, verdict)))
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("kind", ["exceptions", "mixed", "several-with-waivers"])
+def test_what_softens_the_verdict_is_in_every_report(kind):
+    run = RUNS[kind]
+    for text in (*(html.unescape(re.sub("<[^>]*>", "", render(name, run))) for name in FORMATS), render_terminal(run)):
+        for image in run.images:
+            named = {use.id for use in image.verdict.waivers if use.findings} | {use.file for use in image.verdict.baselines}
+            assert {name for name in named if not re.search(rf"{name}\b", text)} == set()
+            assert image.compared.pinned in text
+        assert {floor.sha256 for floor in run.policy.floors} == {floor.sha256 for floor in run.policy.floors if floor.sha256 in text}
+        assert run.policy.sha256 in text
+
+
+@pytest.mark.parametrize("kind", ["mixed", "several-with-waivers"])
+def test_at_two_in_the_morning_every_report_says_which_waiver_expired_and_who_can_renew_it(kind):
+    for text in (*(html.unescape(render(name, RUNS[kind])) for name in ("markdown",)), render_terminal(RUNS[kind])):
+        assert "waiver W-4, which would cover 2 of these findings, expired on 2026-11-20" in text
+        assert "Waiver W-4 expired on 2026-11-20: renew it with its owner team-payments, or fix." in text
+        assert "4 violations block, 2 more are seen in warn mode only" in text
+
+
+@settings(max_examples=120, deadline=None)
 @given(runs)
 def test_all_reports_of_any_run_agree(run):
     _check(run)

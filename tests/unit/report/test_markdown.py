@@ -11,13 +11,25 @@ import cmarkgfm
 import pytest
 from cmarkgfm.cmark import Options
 from hypothesis import given, settings
-from runs import HOSTILE, RUNS, finding, image, run_of, runs, texts, violation
+from runs import EXCEPTED_IMAGE, HOSTILE, RUNS, TODAY, W_ACTIVE, W_EXPIRED, finding, image, run_of, runs, texts, violation
 
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.model import Proof, ProofState, SourceInfo
 from ci_gate.report.markdown import code, plain, render_markdown
 from ci_gate.report.text import printable
-from ci_gate.verdict import Decision, ImageResult, Outcome, PolicySummary, RuleResult, Verdict
+from ci_gate.verdict import (
+    BaselineUse,
+    Comparison,
+    Decision,
+    FloorSummary,
+    ImageResult,
+    Outcome,
+    PolicySummary,
+    RuleResult,
+    Validity,
+    Verdict,
+    WaiverUse,
+)
 
 ALLOWED = {
     *("h2", "h3", "h4", "p", "strong", "ul", "li", "blockquote", "code", "span", "details", "summary"),
@@ -65,10 +77,10 @@ def _page(markdown):
 
 
 def _image(*violations, **fields):
-    return ImageResult("registry.example.com/shop/api:1", "enforce", None, image(), (), Verdict(tuple(violations)), **fields)
+    return ImageResult("registry.example.com/shop/api:1", None, image(), (), Verdict(tuple(violations)), **fields)
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(texts)
 def test_a_text_is_shown_as_it_is_and_does_nothing(text):
     for shown in (code(text), plain(text)):
@@ -104,20 +116,25 @@ def test_a_hostile_text_is_harmless_wherever_it_stands(text):
     found = finding(text, text, text, name=text, layer_digest=text)
     decided = tuple(Decision(found, outcome, text, text, None) for outcome in Outcome)
     proofs = (Proof(text, ProofState.UNKNOWN, text), Proof(text, ProofState.FAILED, text, cause=cause))
-    shown = ImageResult(text, "warn", None, image(text), proofs, Verdict(decided, (RuleResult(text, text, passed=False, detail=text),)))
+    waivers = tuple(WaiverUse(text + word, word, 1, text, text, text, text, TODAY, TODAY) for word in Validity)
+    baselines = tuple(BaselineUse(text + word, word, TODAY, 3, 1, 1, (text,), text) for word in Validity)
+    rules = (RuleResult(text, text, passed=False, detail=text),)
+    verdict = Verdict((*decided, violation(found, text, base_image=True, enforced=False)), rules, (), waivers, baselines)
+    shown = ImageResult(text, None, image(text), proofs, verdict, compared=Comparison(text, text, 1))
     other = replace(shown, failures=(Cause(ExitCode.PROTOCOL, text, text),))
-    policy = PolicySummary(text, text, text, text)
+    policy = PolicySummary(text, text, text, text, (FloorSummary(text, text, text, text),))
     fields = {"tool_version": text, "policy": policy, "source": SourceInfo(text, text, text), "started": text, "request_ids": (text,)}
     page = _page(render_markdown(run_of(shown, other, causes=(cause,), **fields)))
 
     assert page.elements <= ALLOWED
     assert not page.attributes
     assert not [one for one in page.loose if "@" in one or re.search(r"://|#\d", one)]
-    # A table of images; for each image one of violations, other findings, rules and proofs. The first row of each is its header.
-    assert [5] * 3 + ([5] * 2 + [5] * 3 + [4] * 2 + [3] * 3) * 2 == [len(row) for row in page.rows]
+    # A table of images; for each image one of violations of its own and of the base image, of each other decision, of rules and
+    # proofs; one of waivers. The first row of each is its header.
+    assert [5] * 3 + ([5] * 4 + [5] * 12 + [4] * 2 + [3] * 3) * 2 + [7] * 5 == [len(row) for row in page.rows]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(runs)
 def test_any_run_is_a_page_of_whole_tables_without_anything_active(run):
     markdown = render_markdown(run)
@@ -125,7 +142,7 @@ def test_any_run_is_a_page_of_whole_tables_without_anything_active(run):
 
     assert page.elements <= ALLOWED
     assert not page.attributes
-    assert {3, 4, 5} >= {len(row) for row in page.rows}
+    assert {3, 4, 5, 7} >= {len(row) for row in page.rows}
     rows = [row for row in page.rows if len(row) == 5 and row[4].split(":")[0] in set(Outcome)]
     assert sum(len(image.verdict.decisions) for image in run.images) == sum(not row[1].startswith(("✅ ", "❌ ", "⚠️ ")) for row in rows)
     assert markdown.count("<details>") == markdown.count("</details>")
@@ -174,7 +191,7 @@ def test_nothing_makes_it_longer_than_the_limit(limit):
 
 
 def test_images_that_do_not_fit_are_counted_and_the_worst_are_kept():
-    images = [ImageResult(f"registry.example.com/shop/api:{n}", "enforce", None, image()) for n in range(300)]
+    images = [ImageResult(f"registry.example.com/shop/api:{n}", None, image()) for n in range(300)]
     text = render_markdown(run_of(*images, _image(violation(finding()))))
 
     assert "… and 101 more images, see the JSON report" in text
@@ -199,3 +216,39 @@ def test_in_warn_mode_the_headline_says_what_would_block():
 
     assert first.startswith("## ✅ Passed (warn mode: 4 violations would block): ")
     assert "it would be blocked" in html.unescape(first)
+
+
+def test_whoever_has_to_mend_finds_a_table_of_their_own():
+    text = render_markdown(RUNS["mixed"])
+    own, base = text.index("**4 violations in the image's own layers"), text.index("**2 violations in the base image, for whoever builds")
+
+    assert own < text.index("/opt/app/id_rsa") < base < text.index("/usr/lib/base.pem") < text.index("/usr/lib/trial.key")
+    assert "#### 4 violations block, 2 more are seen in warn mode only" in text
+    assert "/usr/lib/trial.pem</code> | <code>1a2b1a2b1a2b</code> | violation: floor&#91;trial&#93;.deny (warn mode) |" in text
+
+
+def test_what_does_not_block_is_folded_by_decision():
+    text = render_markdown(RUNS["exceptions"])
+
+    for said in ("2 findings waived", "1 finding in the baseline", "1 finding exempt in the base image", "1 finding inherited from"):
+        assert f"<details><summary>{said}" in text
+
+
+def test_waivers_have_a_table_and_those_to_look_at_come_first():
+    rows = [row for row in _page(render_markdown(RUNS["exceptions"])).rows if len(row) == 7]
+
+    assert ["id", "state", "findings", "expires", "owner", "reason", "ticket"] == rows[0]
+    assert ["W-2", "expiring", "1", "2026-11-30", "team-x", "revoked fixture key", "SEC-123"] == rows[1]
+    assert ["W-2", "W-3", "W-6", "W-1", "W-7", "W-8 of org"] == [row[0] for row in rows[1:]]
+    assert "active, fits nothing" == rows[2][1]
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 65_536, 3_000])
+def test_waivers_that_do_not_fit_are_counted(limit):
+    many = (*(replace(W_ACTIVE, id=f"many-{n}", reason="|" * 500) for n in range(2_000)), W_EXPIRED)
+    text = render_markdown(run_of(replace(EXCEPTED_IMAGE, verdict=Verdict(waivers=many))), limit=limit)
+    shown = [row for row in _page(text).rows if len(row) == 7][1:]
+
+    assert len(text.encode()) <= limit
+    assert 2_001 == len(shown) + int(re.search(r"… and (\d+) more waivers, see the JSON report", text)[1])
+    assert not shown or "W-4" == shown[0][0]

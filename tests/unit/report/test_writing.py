@@ -32,7 +32,7 @@ def test_every_format_is_written_and_folders_are_made(tmp_path):
 
 def test_json_comes_last(tmp_path, monkeypatch):
     order = []
-    monkeypatch.setattr(report, "_write", lambda path, _: order.append(path.name))
+    monkeypatch.setattr(os, "replace", lambda _, path: order.append(path.name))
 
     write_reports(list(reversed(_targets(tmp_path))), RUN)
 
@@ -96,6 +96,42 @@ def test_a_report_that_cannot_be_moved_leaves_what_was_there_and_no_litter(tmp_p
 
     assert "before" == path.read_text()
     assert [path] == list(tmp_path.iterdir())
+
+
+def test_a_format_that_breaks_half_way_leaves_no_litter_and_the_others_in_place(tmp_path, monkeypatch):
+    def half(_):
+        yield "{"
+        raise RuntimeError
+
+    whole = report.FORMATS["json"]
+    monkeypatch.setattr(Format, "parts", lambda self, run: half(run) if self is whole else ["x"])
+    with pytest.raises(ReportsError) as raised:
+        write_reports(_targets(tmp_path), RUN)
+
+    assert [ExitCode.INTERNAL] == [cause.code for cause in raised.value.causes]
+    assert {"junit.xml", "summary.md"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_full_disk_is_a_report_that_failed_and_no_bug(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(ReportsError) as raised:
+        write_reports(_targets(tmp_path), RUN)
+
+    assert [ExitCode.REPORT_FAILED] * 3 == [cause.code for cause in raised.value.causes]
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_nothing_is_moved_before_everything_is_rendered(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Format, "parts", lambda self, _: seen.append(self.file_name) or ["x"])
+    monkeypatch.setattr(os, "replace", lambda _, path: seen.append(f"move {path.name}"))
+
+    write_reports(_targets(tmp_path), RUN)
+
+    assert ["junit.xml", "summary.md", "result.json", "move junit.xml", "move summary.md", "move result.json"] == seen
 
 
 def test_a_bug_in_one_format_does_not_cost_the_others(tmp_path, monkeypatch):

@@ -1,0 +1,355 @@
+"""``ci-gate policy``: validate, show, explain, test and begin a policy."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ci_gate.cli.baseline import DAYS, DEFAULT_FILE, Connection, denied_of, judge_sources, say_denied
+from ci_gate.cli.output import say, say_causes
+from ci_gate.cli.parameters import connection_options, floor_options, policy_option
+from ci_gate.cli.shared import STDOUT, Day, chosen, is_same_file, load_named, policy_argument, today_utc, write_file, write_out
+from ci_gate.cli.waivers import exemptions
+from ci_gate.errors import ExitCode, GateError, InvalidDocumentError, UsageError, worst
+from ci_gate.report.text import printable
+from ci_gate.verdict import Validity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from ci_gate.gate import Judging
+    from ci_gate.policy.explain import Trace
+    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.selftest import TestResult
+
+_STARTER = Path(".ci-gate.yml")
+_MIN_DIGITS = 6
+_SENTENCE = 1_000
+_MAX_TESTED = 200
+
+
+@click.group(short_help="Validate, show, explain, test and begin a policy.")
+def policy() -> None:
+    """Validate, show, explain, test and begin a policy."""
+
+
+@policy.command(short_help="Say whether policies are valid, and everything that is wrong with them.")
+@click.argument("sources", nargs=-1, metavar="[POLICY]...")
+@policy_option
+def check(sources: tuple[str, ...], policy: str | None) -> ExitCode:
+    """Say whether policies are valid: one line for each that is, and everything that is wrong with one that is not (exit code 3).
+
+    POLICY is a file or a built-in; without it, the policy is the one that `ci-gate check` would take here.
+    """
+    named = (chosen(sources[0] if sources else None, policy), *sources[1:])
+    codes = [_check_one(source) for source in named]
+    return worst(codes)
+
+
+def _check_one(source: str | None) -> ExitCode:
+    from ci_gate.cli.run import load_chosen_policy
+
+    try:
+        loaded = load_chosen_policy(source)
+    except InvalidDocumentError as error:
+        say_causes(error.causes)
+        return error.code
+    write_out(f"{printable(_summary(loaded), _SENTENCE)}\n")
+    for note in loaded.notes:
+        say(f"  note: {note.where}: {note.what}")
+    for entry in exemptions(loaded, today_utc()):
+        if entry.state is not Validity.ACTIVE:
+            when = f"on {entry.created}" if entry.state is Validity.PENDING else f"on {entry.expires}"
+            verb = {Validity.PENDING: "begins", Validity.EXPIRING: "ends", Validity.EXPIRED: "ended"}[entry.state]
+            say(f"  warning: {entry.kind} {entry.name} {verb} {when} ({entry.where or loaded.summary.origin})")
+    return ExitCode.PASSED
+
+
+def _summary(loaded: LoadedPolicy) -> str:
+    """Say what a policy is, on one line."""
+    from ci_gate.policy.keys import denied_keys
+
+    effective = loaded.policy
+    every = (
+        (len(denied_keys(effective)), "denied key"),
+        (len(effective.waivers) + sum(len(override.waivers) for override in effective.overrides), "waiver"),
+        (sum(len(baseline.entries) for baseline in effective.baselines), "baselined fingerprint"),
+        (len(effective.overrides), "override"),
+        (len(loaded.document.tests), "test"),
+    )
+    counts = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in every)
+    return f"{loaded.summary.name} ({loaded.summary.origin}): valid, mode {effective.mode}, sha256 {effective.sha256}, {counts}"
+
+
+@policy.command(short_help="Print what a policy comes to, with the origin of each value.")
+@policy_argument
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True, help="How to print it.")
+@click.option("--image", metavar="REF", help="As it is for this image: with the overrides that fit it.")
+def show(named: str | None, policy: str | None, form: str, image: str | None) -> ExitCode:
+    """Print what a policy comes to with its parents and defaults, each value with the file and line that it comes from."""
+    from ci_gate.model import ImageReference
+    from ci_gate.policy.show import Shown, narrowed, show_json, show_yaml
+
+    loaded = load_named(named, policy)
+    shown = Shown(loaded.policy, loaded.summary.name, loaded.summary.origin, loaded.policy.sha256, loaded.origins)
+    if image is not None:
+        shown = narrowed(shown, ImageReference.parse(image).canonical)
+    write_out(show_json(shown) if form == "json" else show_yaml(shown))
+    return ExitCode.PASSED
+
+
+@policy.command(short_help="Say step by step how the findings of a saved result are decided.")
+@click.argument("result", metavar="RESULT")
+@click.option("--finding", metavar="FINGERPRINT", help="Only findings whose fingerprint begins with these digits, at least 6.")
+@click.option("-p", "--policy", metavar="FILE|NAME", help="Judge by this policy.  [default: the one that is stored in the result]")
+@click.option(
+    "--as-of", type=Day(), metavar="DATE", help="Judge waivers and baselines as on this day (UTC).  [default: the day of the result]"
+)
+def explain(result: str, finding: str | None, policy: str | None, as_of: date | None) -> ExitCode:
+    """Say step by step how the findings of a saved result (`-o json=RESULT` of check) are decided: what applied, and why not others."""
+    from ci_gate.cli.saved import reopen
+    from ci_gate.policy.explain import explain as trace
+
+    wanted = "" if finding is None else _digits(finding)
+    opened = reopen(result)
+    judging = _explaining(opened.judging, policy, as_of, opened.run.today, result)
+    parts = []
+    for image, inventory in opened.inventories():
+        traces = trace(judging.judges, inventory, judging.today, image.canonical)
+        meant = [entry for entry in traces if entry.decision.finding.fingerprint.startswith(wanted)]
+        if meant or not wanted:
+            parts.append("".join(_image_lines(image.asked, meant)))
+    if wanted and not parts:
+        raise UsageError(
+            f"no finding of {result!r} has a fingerprint that begins with {wanted}",
+            advice=f"List them all, with their fingerprints: ci-gate policy explain {result}",
+        )
+    write_out("\n".join(parts))
+    return ExitCode.PASSED
+
+
+def _digits(text: str) -> str:
+    """Return the beginning of a fingerprint.
+
+    :raises UsageError: if it is none, or too short to mean one finding.
+    """
+    digits = text.strip().lower()
+    if len(digits) < _MIN_DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(
+            f"--finding {text[:80]!r} is no beginning of a fingerprint",
+            advice=f"Give at least {_MIN_DIGITS} of its hex digits, as the reports tell them.",
+        )
+    return digits
+
+
+def _explaining(stored: Judging | None, policy: str | None, as_of: date | None, today: date | None, result: str) -> Judging:
+    """Return what judges: the policy that was named, else what is stored in the result.
+
+    :raises InvalidDocumentError: if there is none.
+    """
+    from ci_gate.gate import Judging
+    from ci_gate.policy.effective import Judges
+    from ci_gate.policy.load import load_policy
+
+    day = as_of or today
+    if policy is not None and day is not None:
+        loaded = load_policy(policy)
+        return Judging(Judges(loaded.policy), day, loaded.summary.name)
+    if stored is None or day is None:
+        advice = "Give one with --policy, and a day with --as-of."
+        raise InvalidDocumentError("the saved run ended before its policy was loaded", advice=advice, where=result[:400])
+    return replace(stored, today=day)
+
+
+def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:
+    yield f"{printable(asked, _SENTENCE)}: {len(traces)} {'finding' if len(traces) == 1 else 'findings'}\n"
+    for entry in traces:
+        found = entry.decision.finding
+        yield f"\n{str(entry.decision.outcome).upper()} {printable(found.key, 128)} in {printable(found.path, _SENTENCE)}\n"
+        yield f"  fingerprint {found.fingerprint} #{found.ordinal}, risk level {printable(found.risk_level, 40)}\n"
+        yield from (f"  {number}. {printable(step, _SENTENCE)}\n" for number, step in enumerate(entry.steps, 1))
+
+
+@policy.command(short_help="Run the tests that a policy holds.")
+@policy_argument
+@floor_options
+@click.option("-o", "--output", metavar="junit=PATH", help="Write the outcome as JUnit XML; PATH - is stdout.")
+def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_sha256: tuple[str, ...], output: str | None) -> ExitCode:
+    """Run the tests that a policy holds under `tests`. Exit code 11 when one fails, or there is none."""
+    path = _junit_path(output, (named, policy, *floors))
+    try:
+        name, results = _tested(named, policy, floors, floor_sha256)
+    except GateError as error:
+        if path not in {None, STDOUT}:
+            _write_junit(path, "not loaded", (), error)
+        raise
+    if path != STDOUT:
+        write_out("".join(_test_lines(name, results)))
+    if path is not None:
+        _write_junit(path, name, results)
+    if not results:
+        say(f"the policy {name} has no tests")
+        say("  -> Add some under `tests`; `ci-gate policy init -o -` prints a policy with examples.")
+    return ExitCode.PASSED if results and all(result.passed for result in results) else ExitCode.CHECK_FAILED
+
+
+def _tested(named: str | None, policy: str | None, floors: tuple[str, ...], sums: tuple[str, ...]) -> tuple[str, tuple[TestResult, ...]]:
+    """Return the name of the policy and what became of its tests."""
+    from ci_gate.policy.floors import load_floors, summarise
+    from ci_gate.policy.selftest import run_tests
+
+    loaded = load_named(named, policy)
+    _, judges = summarise(loaded, load_floors(floors, sums))
+    return loaded.summary.name, run_tests(loaded, today_utc(), judges.floors)
+
+
+def _junit_path(output: str | None, inputs: Sequence[str | None]) -> str | None:
+    """Return the path of ``junit=PATH``.
+
+    :raises UsageError: if it is written otherwise, or names what is to be read.
+    """
+    if output is None:
+        return None
+    form, equals, path = output.partition("=")
+    if form != "junit" or not equals or not path:
+        raise UsageError(f"-o {output[:200]!r} is not junit=PATH", advice="Write it like junit=policy-tests.xml.")
+    if path != STDOUT and any(source and is_same_file(source, path) for source in inputs):
+        raise UsageError(f"the report would replace {path!r}, which the run reads", advice="Give it another path.")
+    return path
+
+
+def _write_junit(path: str | None, name: str, results: Sequence[TestResult], error: GateError | None = None) -> None:
+    from ci_gate.report.selftest import render_selftest
+
+    text = render_selftest(name, results, error.causes if error else ())
+    if path == STDOUT:
+        write_out(text)
+    elif path is not None:
+        write_file(Path(path), text, "the junit report")
+
+
+def _test_lines(name: str, results: Sequence[TestResult]) -> Iterator[str]:
+    failed = sum(not result.passed for result in results)
+    for result in results:
+        word = "ok  " if result.passed else "FAIL"
+        yield f"{word}  {printable(result.name, _MAX_TESTED)}: {result.got}\n"
+        if not result.passed:
+            yield f"      expected {result.expected}, got {result.got}: {printable(result.detail, _SENTENCE)}\n"
+    yield f"{printable(name, _MAX_TESTED)}: {len(results)} tests, {failed} failed\n" if results else ""
+
+
+@policy.command(short_help="Print the JSON Schema of the policy language.")
+def schema() -> ExitCode:
+    """Print the JSON Schema of the policy language, for editors."""
+    from ci_gate.policy.schema import schema_text
+
+    write_out(schema_text())
+    return ExitCode.PASSED
+
+
+@policy.command(short_help="Write a policy to start from.")
+@click.option(
+    "--from", "source", metavar="IMAGE|RESULT", help="Also write a baseline of what is in an image, or in a saved result of check."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=_STARTER, show_default=True, help="Where to; - is stdout.")
+@click.option(
+    "--baseline-file", type=click.Path(path_type=Path), help=f"Where the baseline goes.  [default: {DEFAULT_FILE} beside the policy]"
+)
+@click.option("--expires", type=Day(), metavar="DATE", help=f"Last day (UTC) of the baseline.  [default: {DAYS} days from today]")
+@click.option("--include-denied", is_flag=True, help="Take findings of denied keys into the baseline as well.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+@connection_options
+def init(
+    source: str | None,
+    output: Path,
+    baseline_file: Path | None,
+    expires: date | None,
+    *,
+    include_denied: bool,
+    force: bool,
+    **connection: Any,
+) -> ExitCode:
+    """Write a policy to start from: short, every field explained, with tests.
+
+    With --from also a baseline of what is there today, so that only new findings block until it expires.
+    """
+    from ci_gate.policy.starter import starter_text
+
+    to_stdout = str(output) == STDOUT
+    if source is None:
+        if baseline_file is not None or expires is not None or include_denied:
+            raise UsageError("--baseline-file, --expires and --include-denied are about a baseline", advice="Give --from, too.")
+        if not to_stdout:
+            _check_free(output, force=force)
+        _deliver(output, starter_text(today_utc()))
+        return ExitCode.PASSED
+    if to_stdout:
+        raise UsageError("with --from there are two files to write", advice="Give -o a path.")
+    beside = baseline_file or output.parent / DEFAULT_FILE
+    return _init_from(source, output, beside, expires, Connection(**connection), include_denied=include_denied, force=force)
+
+
+def _init_from(
+    source: str, output: Path, beside: Path, expires: date | None, connection: Connection, *, include_denied: bool, force: bool
+) -> ExitCode:
+    """Write a baseline of an image or a saved result, and the policy that names it."""
+    from ci_gate.policy.baseline import make_baseline
+    from ci_gate.policy.load import parse_policy
+    from ci_gate.policy.starter import StarterBaseline, starter_text
+
+    today = today_utc()
+    last = expires or today + timedelta(days=DAYS)
+    if last < today:
+        raise UsageError(f"--expires {last} is over", advice="Give a day to come.")
+    inside = _below(beside, output.parent)
+    for path in (output, beside):
+        if is_same_file(source, path) or is_same_file(output, beside):
+            raise UsageError(f"{path} is more than one of the files that are read and written", advice="Give each a path of its own.")
+        _check_free(path, force=force)
+    starter = parse_policy(starter_text(today), origin="the starter policy", default_name=output.stem.lstrip("."))
+    judged = judge_sources((source,), "default", connection, starter)
+    write_file(beside, make_baseline(judged, include_denied=include_denied), "the baseline")
+    say(f"wrote {beside}: what is there today, until {last}")
+    _deliver(output, starter_text(today, StarterBaseline(inside, last, include_denied)))
+    if not include_denied:
+        say_denied(denied_of(judged), "are not in the baseline, and block")
+    return ExitCode.PASSED
+
+
+def _below(path: Path, folder: Path) -> str:
+    """Return a path relative to the folder of the policy.
+
+    :raises UsageError: if it is not in there: a policy names files in its folder only.
+    """
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    if Path(inside).parts[0] == os.pardir:
+        raise UsageError(
+            f"--baseline-file {str(path)!r} is not below the folder of the policy", advice=f"Put it into {str(folder)!r} or below."
+        )
+    return Path(inside).as_posix()
+
+
+def _check_free(path: Path, *, force: bool) -> None:
+    """Refuse to replace a file.
+
+    :raises UsageError: if there is something at the path.
+    """
+    if not force and os.path.lexists(path):
+        raise UsageError(f"{str(path)!r} is there already", advice="Give another path, or --force to replace it.")
+
+
+def _deliver(output: Path, text: str) -> None:
+    """Write the policy, and say what to do with it."""
+    if str(output) == STDOUT:
+        write_out(text)
+        return
+    write_file(output, text, "the policy")
+    say(f"wrote {output}")
+    name = "" if output == _STARTER else f" {output}"
+    say(f"  -> Read it, then: ci-gate policy check{name}, ci-gate policy test{name}, ci-gate check --help")

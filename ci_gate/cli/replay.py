@@ -1,0 +1,274 @@
+"""``ci-gate replay``: decide again from saved results, without the network."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ci_gate import __version__
+from ci_gate.cli.output import say
+from ci_gate.cli.parameters import Output, floor_options
+from ci_gate.cli.run import CheckOptions, _finish, _print_summary, _targets
+from ci_gate.cli.shared import Day, is_same_file
+from ci_gate.cli.signals import RunSignal, deferred_signals
+from ci_gate.errors import Cause, ExitCode, GateError, InvalidDocumentError, ReportError, UsageError, bug
+from ci_gate.model import SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+    from ci_gate.cli.saved import Reopened
+    from ci_gate.gate import Judging
+    from ci_gate.policy.effective import NamedPolicy
+    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.report import Target
+    from ci_gate.verdict import Decision, FloorSummary, ImageResult, PolicySummary, RunResult
+
+_SHOWN_CHANGES = 3
+
+
+@click.command(short_help="Decide again from saved results, without the network.")
+@click.argument("results", nargs=-1, required=True, metavar="RESULT...")
+@click.option("-p", "--policy", metavar="FILE|NAME", help="Judge by this policy.  [default: the one that is stored in the result]")
+@floor_options
+@click.option(
+    "--as-of", type=Day(), metavar="DATE", help="Judge waivers and baselines as on this day (UTC).  [default: the day of the result]"
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    type=Output(),
+    help="Write a report; repeatable. Formats: those of check. PATH - is stdout.",
+)
+@click.option(
+    "--report-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write all reports there, as check does; never over the RESULT.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say every decision that changes.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
+def replay(**options: Any) -> ExitCode:
+    """Decide again from saved results (`-o json=RESULT` of check), without the network.
+
+    Without options, the policy, the floors and the day that are stored in the result judge, and the verdict must be the saved one: a
+    result that contradicts itself does not load (exit code 3). With --policy, --floor or --as-of it shows what these would change;
+    floors that are not given are the stored ones. What a run could not prove, no replay can: that stays undecided (exit code 20).
+    """
+    return run_replay(ReplayOptions(**options))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """The command line of ``replay``."""
+
+    results: tuple[str, ...]
+    policy: str | None = None
+    floors: tuple[str, ...] = ()
+    floor_sha256: tuple[str, ...] = ()
+    as_of: date | None = None
+    outputs: tuple[tuple[str, str], ...] = ()
+    report_dir: Path | None = None
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def asks_otherwise(self) -> bool:
+        """Whether something else than what is stored judges."""
+        return self.policy is not None or bool(self.floors) or self.as_of is not None
+
+
+def run_replay(options: ReplayOptions) -> ExitCode:
+    """Judge saved results again, write every report, print the summary; return the exit code.
+
+    :raises UsageError: for options that make no sense before a report could be promised.
+    """
+    from ci_gate.report import STDOUT, write_placeholders, write_reports
+
+    targets = _report_targets(options)
+    run = _Replay(options)
+    with deferred_signals() as early, suppress(ReportError):
+        write_placeholders(targets, run.unfinished())
+    result = run.ended(early[0].causes) if early else run.result()
+    with deferred_signals() as arrived:
+        result = _finish(targets, result)
+        if arrived:
+            result = replace(result, causes=(*result.causes, *arrived[0].causes))
+            with suppress(ReportError):
+                write_reports([target for target in targets if target.path != STDOUT], result)
+        _print_summary(CheckOptions(quiet=options.quiet), result)
+    return result.exit_code
+
+
+def _report_targets(options: ReplayOptions) -> Sequence[Target]:
+    """Return the reports that were asked for.
+
+    :raises UsageError: if they make no sense, or one would replace a saved result.
+    """
+    if options.quiet and options.verbose:
+        raise UsageError("-q and -v contradict each other", advice="Give one of them.")
+    targets = _targets(CheckOptions(outputs=options.outputs, report_dir=options.report_dir, policy=options.policy, floors=options.floors))
+    for target in targets:
+        if target.path != "-" and any(is_same_file(target.path, result) for result in options.results):
+            raise UsageError(
+                f"the {target.format} report would replace {target.path!r}, which is to be replayed", advice="Give it another path."
+            )
+    return targets
+
+
+@dataclass(slots=True)
+class _Replay:
+    """One replay: what is known of it so far can be told at any moment."""
+
+    options: ReplayOptions
+    done: list[ImageResult] = field(default_factory=list)
+    opened: list[Reopened] = field(default_factory=list)
+    summary: PolicySummary | None = None
+    judging: Judging | None = None
+
+    def unfinished(self) -> RunResult:
+        """Return the result of a replay that was killed."""
+        return self.ended((Cause(ExitCode.TERMINATED, "the replay did not finish", "Run it again."),))
+
+    def result(self) -> RunResult:
+        """Judge to the end, whatever that is."""
+        try:
+            return self._decide()
+        except GateError as error:
+            return self.ended(error.causes)
+        except RunSignal as signal:
+            return self.ended(signal.error.causes)
+        except Exception as error:  # noqa: BLE001 - a bug is reported in every report, too
+            return self.ended((bug(error),))
+
+    def _decide(self) -> RunResult:
+        from ci_gate.cli.saved import reopen
+        from ci_gate.replay import run_causes
+
+        options = self.options
+        policy, floors = self._given()
+        self.opened = [reopen(path) for path in options.results]
+        for opened in self.opened:
+            summary, judging = _judging(opened, policy, floors, options.as_of)
+            self._take(summary, judging)
+            if not options.quiet:
+                _say_origin(opened)
+            results = tuple(opened.decide(judging))
+            if options.asks_otherwise and not options.quiet:
+                _say_changes(opened, results, verbose=options.verbose)
+            self.done += results
+        return self.ended(tuple(dict.fromkeys(cause for opened in self.opened for cause in run_causes(opened.run))))
+
+    def _given(self) -> tuple[LoadedPolicy | None, tuple[LoadedPolicy, ...]]:
+        from ci_gate.policy.floors import load_floors
+        from ci_gate.policy.load import load_policy
+
+        policy = load_policy(self.options.policy) if self.options.policy is not None else None
+        return policy, load_floors(self.options.floors, self.options.floor_sha256)
+
+    def _take(self, summary: PolicySummary, judging: Judging) -> None:
+        """Keep what judges. A run has one policy and one day.
+
+        :raises UsageError: if another result is to be judged by others.
+        """
+        if self.summary is not None and (self.summary.sha256, self.summary.mode) != (summary.sha256, summary.mode):
+            raise UsageError("the results were judged by different policies", advice="Replay them one by one, or give --policy.")
+        if self.judging is not None and self.judging.today != judging.today:
+            raise UsageError("the results were judged on different days", advice="Replay them one by one, or give --as-of.")
+        self.summary, self.judging = self.summary or summary, self.judging or judging
+
+    def ended(self, causes: tuple[Cause, ...]) -> RunResult:
+        """Return what is known: the images that were judged again, and these causes."""
+        from ci_gate.verdict import PolicySummary, RunResult
+
+        runs = [opened.run for opened in self.opened]
+        first = runs[0] if runs else None
+        return RunResult(
+            tool_version=__version__,
+            source=SourceInfo("replay", first.source.endpoint if first else "", first.source.region if first else ""),
+            policy=self.summary or PolicySummary(self.options.policy or "not loaded", "enforce", "", ""),
+            images=tuple(self.done),
+            causes=causes,
+            started=first.started if first else "",
+            request_ids=tuple(sorted({request_id for run in runs for request_id in run.request_ids})),
+            today=self.judging.today if self.judging else None,
+        )
+
+
+def _judging(
+    opened: Reopened, policy: LoadedPolicy | None, floors: Sequence[LoadedPolicy], as_of: date | None
+) -> tuple[PolicySummary, Judging]:
+    """Return what judges a saved run now: what was given, and else what is stored.
+
+    :raises InvalidDocumentError: if nothing was given, and the run loaded no policy.
+    """
+    from ci_gate.gate import Judging
+    from ci_gate.policy.effective import Judges, canonical_text
+    from ci_gate.verdict import PolicySummary
+
+    run, stored = opened.run, opened.judging
+    today = as_of or run.today
+    if (policy is None and stored is None) or today is None:
+        raise InvalidDocumentError(
+            "the saved run ended before its policy was loaded, so there is nothing to judge by",
+            advice="Run the check again, or give --policy and --as-of.",
+            where=run.origin,
+        )
+    named, told = _floors(opened, floors)
+    if policy is not None:
+        judges, mode = Judges(policy.policy, named), None
+        name, origin = policy.summary.name, policy.summary.origin
+    else:
+        assert stored is not None
+        judges, mode = Judges(stored.judges.policy, named), stored.mode
+        name, origin = run.policy.name, run.policy.origin
+    shown = mode or judges.policy.mode
+    summary = PolicySummary(name, shown, judges.sha256, origin, told, canonical_text(judges.canonical))
+    return summary, Judging(judges, today, name, mode)
+
+
+def _floors(opened: Reopened, floors: Sequence[LoadedPolicy]) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
+    """Return the floors that were given, else the stored ones."""
+    from ci_gate.policy.floors import summarise
+
+    if not floors:
+        return (opened.judging.judges.floors if opened.judging else ()), opened.run.policy.floors
+    summary, judges = summarise(floors[0], floors)  # of the policy, only the floors are wanted
+    return judges.floors, summary.floors
+
+
+def _say_origin(opened: Reopened) -> None:
+    run = opened.run
+    kind = "an EMULATED run, which is about no real image," if run.first_kind == "emulated" else "a live run"
+    say(f"REPLAY of {kind} of {run.started}: {run.origin}")
+    if run.tool_version != __version__:
+        say(f"  it was written by ci-gate {run.tool_version}, this is {__version__}: its verdict is not held against its findings")
+
+
+def _say_changes(opened: Reopened, results: Iterable[ImageResult], *, verbose: bool) -> None:
+    """Say for each image what is decided otherwise than in the saved run."""
+    for image, result in zip(opened.run.images, results, strict=True):
+        before, now = str(image.document["status"]), str(result.status)
+        say(f"{image.asked}: {before} -> {now}" if before != now else f"{image.asked}: {now}, as before")
+        then = {(row["fingerprint"], row["ordinal"]): str(row["decision"]) for row in image.document["findings"]}
+        changes: dict[tuple[str, str], list[Decision]] = defaultdict(list)
+        for decision in result.verdict.decisions:
+            was = then[decision.finding.fingerprint, decision.finding.ordinal]
+            if was != decision.outcome:
+                changes[was, str(decision.outcome)].append(decision)
+        for (was, becomes), decisions in sorted(changes.items()):
+            say(f"  {was} -> {becomes}: {len(decisions)} {'finding' if len(decisions) == 1 else 'findings'}")
+            shown = decisions if verbose else decisions[:_SHOWN_CHANGES]
+            for decision in shown:
+                say(f"    {decision.finding.key} in {decision.finding.path[:200]}: {decision.rule_text[:400]}")
+            if len(decisions) > len(shown):
+                say(f"    and {len(decisions) - len(shown)} more; -v says them all")
+        if not changes:
+            say("  every finding is decided as before")

@@ -1,0 +1,254 @@
+"""The steps by which a policy decides on one finding: the first that has an outcome decides, and each says why it has one or not. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from heapq import nsmallest
+from typing import TYPE_CHECKING, NamedTuple
+
+from ci_gate.model import RiskLevel, normalise_digest
+from ci_gate.policy.keys import key_rules
+from ci_gate.policy.problems import excerpt
+from ci_gate.policy.rows import DOCUMENTED, Row, documented_level
+from ci_gate.policy.waivers import Alike, WaiverIndex, in_force
+from ci_gate.verdict import Outcome
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from ci_gate.model import Inventory
+    from ci_gate.policy.effective import Baseline, EffectivePolicy, Waiver
+
+_MAX_KEY = 128
+_MAX_FILE = 200
+_MAX_LAPSED = 3
+
+
+class Denial(NamedTuple):
+    """Why a key is denied."""
+
+    rule: str
+    text: str
+
+
+class Case(NamedTuple):
+    """A finding and all that a policy knows of it before it decides.
+
+    ``level`` is the one that is shown, ``levels`` are all that it counts as. ``waivers`` fit it, whether they are in force or not.
+    """
+
+    row: Row
+    denial: Denial | None
+    unknown: bool
+    level: RiskLevel | None
+    levels: tuple[RiskLevel, ...]
+    waivers: tuple[Alike, ...]
+    base_image: bool
+
+
+class Answer(NamedTuple):
+    """What a step says of a case: ``outcome`` is ``None`` where it does not decide."""
+
+    outcome: Outcome | None
+    rule: str
+    text: str
+
+
+Counts = Mapping[str, tuple[int, "Baseline"]]
+
+
+class Bench:
+    """A policy, made ready to decide on many findings on one day (UTC).
+
+    ``known`` is how many findings of a fingerprint the deployed image has; ``None`` where none was compared.
+    """
+
+    def __init__(self, policy: EffectivePolicy, inventory: Inventory, today: date) -> None:
+        """Build from a policy whose overrides are folded in."""
+        self.policy = policy
+        self.keys = key_rules(policy)
+        self.comparable = inventory.comparable
+        self.known = inventory.known if inventory.comparable else None
+        self.today = today
+        valid = [baseline for baseline in policy.baselines if in_force(baseline, today)]
+        lapsed = [baseline for baseline in policy.baselines if not in_force(baseline, today)]
+        self.covered = _counts(valid)
+        self.covered_denied = _counts(baseline for baseline in valid if baseline.include_denied)
+        self._lapsed = _counts(lapsed)
+        self._lapsed_denied = _counts(baseline for baseline in lapsed if baseline.include_denied)
+        self._waivers = WaiverIndex(policy.waivers, self.keys.known, today)
+        self._exempt = frozenset(policy.exempt_layers)
+        self._base = self._exempt.union(policy.label_layers)
+        self._denials: dict[str, Denial | None] = {}
+        self._levels: dict[str, tuple[RiskLevel | None, tuple[RiskLevel, ...]]] = {}
+
+    def case(self, row: Row) -> Case:
+        """Look up all that the policy knows of a finding."""
+        finding = row.finding
+        key, word = finding.key, finding.risk_level
+        if key not in self._denials:
+            self._denials[key] = self._denial(key)
+        if word not in self._levels:
+            self._levels[word] = self._judged(word)
+        level, levels = self._levels[word]
+        fitting = self._waivers.fitting(finding, row.fingerprint)
+        base = normalise_digest(finding.layer_digest) in self._base
+        return Case(row, self._denials[key], key not in self.keys.known, level, levels, fitting, base)
+
+    def is_exempt(self, case: Case) -> bool:
+        """Tell whether a finding is in a layer whose findings do not count."""
+        return case.base_image and normalise_digest(case.row.finding.layer_digest) in self._exempt
+
+    def lapsed(self, case: Case) -> tuple[str, ...]:
+        """Say which waivers and baselines would cover a finding if they were in force."""
+        if not case.waivers and not self._lapsed:
+            return ()
+        first = nsmallest(_MAX_LAPSED, (w for group in case.waivers for w in group.lapsed[:_MAX_LAPSED]), key=lambda waiver: waiver.id)
+        texts = [self._lapsed_text(waiver) for waiver in first]
+        more = sum(len(group.lapsed) for group in case.waivers) - len(first)
+        if more:
+            texts.append(f"and {more} more waivers that are not in force")
+        count, baseline = (self._lapsed_denied if case.denial else self._lapsed).get(case.row.fingerprint, (0, None))
+        if baseline is not None and case.row.nth <= count:
+            texts.append(f"baseline {excerpt(baseline.file, _MAX_FILE)} expired on {baseline.expires}")
+        return tuple(texts)
+
+    def _lapsed_text(self, waiver: Waiver) -> str:
+        if waiver.created is not None and self.today < waiver.created:
+            return f"waiver {waiver.id} is not valid before {waiver.created}"
+        return f"waiver {waiver.id} expired on {waiver.expires}"
+
+    def _denial(self, key: str) -> Denial | None:
+        shown = excerpt(key, _MAX_KEY)
+        if self.keys.denies(key):
+            return Denial("deny", f"the key {shown} is denied at any risk level")
+        if self.policy.unknown_keys == "deny" and key not in self.keys.known:
+            return Denial("unknown.keys", f"the key {shown} is in neither the catalog nor extra_keys, and unknown keys are denied")
+        return None
+
+    def _judged(self, word: str) -> tuple[RiskLevel | None, tuple[RiskLevel, ...]]:
+        """Return the level that a word is shown as, ``None`` where the policy makes it an error, and all that it counts as."""
+        documented = documented_level(word)
+        if documented is not None:
+            return documented, (documented,)
+        named = {DOCUMENTED.get(name, RiskLevel.HIGH) for name in self.policy.unknown_levels} or {RiskLevel.HIGH}
+        levels = tuple(level for level in RiskLevel if level in named)
+        return (None if "error" in self.policy.unknown_levels else levels[0]), levels
+
+
+def decide(bench: Bench, case: Case) -> Answer:
+    """Return the answer of the first step that has an outcome; the thresholds come later."""
+    return next(answer for answer in (step(bench, case) for _, step in STEPS) if answer.outcome is not None)
+
+
+def answers(bench: Bench, case: Case) -> Iterator[tuple[str, Answer]]:
+    """Yield the name of each step and its answer, in order, up to the one that decides."""
+    for name, step in STEPS:
+        answer = step(bench, case)
+        yield name, answer
+        if answer.outcome is not None:
+            return
+
+
+def _waived(bench: Bench, case: Case) -> Answer:
+    valid = min((group.valid for group in case.waivers if group.valid is not None), key=lambda waiver: waiver.id, default=None)
+    if valid is None:
+        return _no("; ".join(bench.lapsed(case)) if case.waivers else "no waiver fits it")
+    until = f" until {valid.expires}" if valid.expires else ""
+    reason = f": {valid.reason}" if valid.reason else ""
+    by = ", ".join(f"{what} {who}" for what, who in (("owner", valid.owner), ("ticket", valid.ticket)) if who)
+    return Answer(Outcome.WAIVED, f"waivers.{valid.id}", f"waived by {valid.id}{until}{reason}{f' ({by})' if by else ''}")
+
+
+def _baselined_although_denied(bench: Bench, case: Case) -> Answer:
+    return _covered(bench.covered_denied, case) if case.denial else _NOT_DENIED
+
+
+def _denied(_: Bench, case: Case) -> Answer:
+    return Answer(Outcome.VIOLATION, *case.denial) if case.denial else _NOT_DENIED
+
+
+def _allowed(bench: Bench, case: Case) -> Answer:
+    key = case.row.finding.key
+    if key in bench.keys.allowed:
+        return Answer(Outcome.ALLOWED, "allow", f"the key {key} is allowed")
+    if case.unknown and bench.policy.unknown_keys == "allow":
+        text = f"the key {excerpt(key, _MAX_KEY)} is unknown, and unknown keys are allowed"
+        return Answer(Outcome.ALLOWED, "unknown.keys", text)
+    return _NOT_ALLOWED
+
+
+def _baselined(bench: Bench, case: Case) -> Answer:
+    return _covered(bench.covered, case)
+
+
+def _exempt(bench: Bench, case: Case) -> Answer:
+    if bench.is_exempt(case):
+        return Answer(Outcome.EXEMPT, "base_image", "in a layer of the base image, whose findings are not counted")
+    return _ONLY_LABELLED if case.base_image else _NOT_IN_BASE
+
+
+def _inherited(bench: Bench, case: Case) -> Answer:
+    if bench.known is None:
+        return _NOT_COMPARED if bench.comparable else _NOT_COMPARABLE
+    count, nth = bench.known.get(case.row.fingerprint, 0), case.row.nth
+    if nth <= count:
+        return Answer(Outcome.INHERITED, "since", "the deployed image has it, too")
+    return _no(f"it is number {nth} of its kind, and the deployed image has {count}") if count else _NEW
+
+
+def _counted(_: Bench, case: Case) -> Answer:
+    return _counted_as(case.levels, case.row.finding.key if case.unknown else None)
+
+
+@lru_cache(maxsize=1_024)
+def _counted_as(levels: tuple[RiskLevel, ...], unknown: str | None) -> Answer:
+    what = "counted" if unknown is None else f"the unknown key {excerpt(unknown, _MAX_KEY)} is counted"
+    return Answer(Outcome.COUNTED, "counted", f"{what} as {' and as '.join(levels)} risk; no threshold is exceeded")
+
+
+def _covered(counts: Counts, case: Case) -> Answer:
+    nth = case.row.nth
+    count, baseline = counts.get(case.row.fingerprint, (0, None))
+    if baseline is None:
+        return _NO_BASELINE
+    if nth > count:
+        return _no(f"it is number {nth} of its kind, and the baseline has {count}")
+    text = f"it was there when the gate was introduced (baseline {excerpt(baseline.file, _MAX_FILE)}, until {baseline.expires})"
+    return Answer(Outcome.BASELINED, "baseline", text)
+
+
+def _counts(baselines: Iterable[Baseline]) -> Counts:
+    """Return the largest count of each fingerprint, and a baseline that has it. They do not add up: all saw the same findings."""
+    largest: dict[str, tuple[int, Baseline]] = {}
+    for baseline in sorted(baselines, key=lambda baseline: (baseline.file, baseline.expires)):
+        for entry in baseline.entries:
+            if entry.count > largest.get(entry.fingerprint, (0, None))[0]:
+                largest[entry.fingerprint] = (entry.count, baseline)
+    return largest
+
+
+def _no(text: str) -> Answer:
+    return Answer(None, "", text)
+
+
+_NOT_DENIED = _no("its key is not denied")
+_NOT_ALLOWED = _no("its key is not allowed")
+_NO_BASELINE = _no("no baseline that is in force covers it")
+_ONLY_LABELLED = _no("in a layer of the base image, whose findings are told apart, and counted")
+_NOT_IN_BASE = _no("not in a layer of the base image")
+_NOT_COMPARED = _no("no deployed image was compared")
+_NOT_COMPARABLE = _no("the deployed image could not be read")
+_NEW = _no("the deployed image does not have it")
+
+STEPS: tuple[tuple[str, Callable[[Bench, Case], Answer]], ...] = (
+    ("waivers", _waived),
+    ("baseline of denied keys", _baselined_although_denied),
+    ("deny", _denied),
+    ("allow", _allowed),
+    ("baseline", _baselined),
+    ("base_image", _exempt),
+    ("since", _inherited),
+    ("count", _counted),
+)
