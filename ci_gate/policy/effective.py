@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 
 
@@ -181,9 +182,15 @@ def sha256_of(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        every = ((entry.name, _plain(getattr(value, entry.name)), entry.default) for entry in fields(value))
-        return {name: plain for name, plain, default in every if default is MISSING or plain != _plain(default)}
     if isinstance(value, tuple):
         return sorted((_plain(item) for item in value), key=canonical_text)
+    if is_dataclass(value):
+        every = ((name, _plain(getattr(value, name)), default) for name, default in _defaults(value.__class__))
+        return {name: plain for name, plain, default in every if plain != default}
     return value.isoformat() if isinstance(value, date) else value
+
+
+@cache
+def _defaults(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of a dataclass with their defaults, in plain form; ``MISSING``, which nothing equals, where there is none."""
+    return tuple((entry.name, entry.default if entry.default is MISSING else _plain(entry.default)) for entry in fields(kind))

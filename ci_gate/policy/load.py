@@ -171,7 +171,9 @@ class _Loader:
         problems += [*wrong, *parsed.problems]
         if parsed.policy is None or problems:
             raise _error(parsed, problems, [*causes, *further])
-        inherited = inherit(parsed.policy, baseline, [NamedPolicy(name, parent.policy) for name, parent in parents.items()])
+        inherited = inherit(
+            parsed.policy, baseline, [NamedPolicy(excerpt(name, _MAX_NAME), parent.policy) for name, parent in parents.items()]
+        )
         if problems := [*_asked(inherited.asks, parsed), *_faults(inherited, parsed)]:
             raise _error(parsed, problems)
         return _finish(parsed, source, inherited, own_policy(parsed.policy, baseline), tuple(parents.values())), parsed
@@ -190,7 +192,7 @@ class _Loader:
                 found = self._find(entry, source)
                 if found.identity not in seen:
                     seen[found.identity] = number
-                    parents[excerpt(entry, _MAX_NAME)] = self._load_once(found)
+                    parents[entry] = self._load_once(found)
                 elif entry not in parents:  # else it is told as listed twice
                     what = f"{quoted(entry)} is the same policy as entry {seen[found.identity] + 1}"
                     problems.append(Problem(node.index, f"{where}: {what}", "Keep one of the two."))

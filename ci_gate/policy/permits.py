@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.keys import all_matching, denied_keys, is_glob, known_keys
+from ci_gate.policy.keys import all_matching, denied_keys, known_keys
 from ci_gate.policy.waiver_rules import all_waivers
 
 if TYPE_CHECKING:
@@ -110,8 +110,8 @@ def _extra_keys_beyond(says: EffectivePolicy, parent: EffectivePolicy, policy: E
     """
     known = known_keys(policy)
     denied = denied_keys(replace(policy, deny=says.deny, overrides=()))
-    globs = [entry for waiver in all_waivers(parent) for entry in waiver.keys if is_glob(entry)]
-    settled = frozenset(parent.extra_keys) | (denied - all_matching(globs, known))
+    waived = all_matching([entry for waiver in all_waivers(parent) for entry in waiver.keys], known)
+    settled = frozenset(parent.extra_keys) | (denied - waived)
     for number, key in enumerate(says.extra_keys):
         if key not in settled:
             yield _Loosening(("extra_keys", number), key, "extra_keys")

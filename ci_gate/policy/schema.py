@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from ci_gate.catalog import catalog_keys, load_catalog
+
 MAX_COUNT = 1_000_000_000
 MAX_ENTRIES = 2_000
 MAX_WORD = 128
@@ -348,7 +350,48 @@ def schema_text() -> str:
     return json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+_TITLES = {
+    "AllowRules": "Keys that are not counted",
+    "BaseImageRules": "Layers of the base image",
+    "BaselineRules": "Baseline",
+    "DenyRules": "Denied keys",
+    "EvidencePolicy": "Evidence",
+    "GivenFinding": "Finding that a test makes up",
+    "Override": "Override for some images",
+    "PolicyTest": "Test of the policy",
+    "Thresholds": "Thresholds",
+    "UnknownRules": "What is not documented",
+    "Waiver": "Waiver",
+    "WaiverRules": "Rules for waivers",
+}
+_BUILT_IN = ("default", "strict", "audit")
+_KEY_PATTERN = r"^[A-Za-z0-9_.:*?!\[\]-]{1,128}$"
+
+
 def policy_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the language, for editors. It cannot know the keys; the loader does."""
-    schema = Policy.model_json_schema(by_alias=True)
+    """Return the JSON Schema (draft 2020-12) of the language, for editors: they complete keys, groups and built-in policies from it.
+
+    It takes any key, glob or file that could be one; only the loader knows which ones there are.
+    """
+    schema = _without_titles(Policy.model_json_schema(by_alias=True))
+    parts = schema["$defs"]
+    for name, title in _TITLES.items():
+        parts[name]["title"] = title
+    for section, field in (("DenyRules", "keys"), ("DenyRules", "except"), ("AllowRules", "keys"), ("Waiver", "keys")):
+        parts[section]["properties"][field]["items"] = {"$ref": "#/$defs/Key"}
+    parts["GivenFinding"]["properties"]["key"] |= {"examples": list(catalog_keys())}
+    parts["DenyRules"]["properties"]["groups"]["items"] = {"$ref": "#/$defs/Group"}
+    schema["properties"]["extends"]["items"]["examples"] = [*_BUILT_IN, "./team.yml"]
+    keys = [{"enum": list(catalog_keys())}, {"type": "string", "pattern": _KEY_PATTERN}]
+    parts["Key"] = {"title": "Key", "description": "A key of the catalog, one of `extra_keys`, or a glob.", "anyOf": keys}
+    groups = [{"const": group.name, "description": group.description} for group in load_catalog().groups]
+    parts["Group"] = {"title": "Group of keys", "description": "A group of keys; `ci-gate keys` lists them.", "oneOf": groups}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ci-gate policy, version 1"}
+
+
+def _without_titles(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the titles that are only the names of fields, in other letters."""
+    for model in (schema, *schema["$defs"].values()):
+        for field in model["properties"].values():
+            field.pop("title", None)
+    return schema

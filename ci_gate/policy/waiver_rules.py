@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,42 +59,51 @@ def clashes(own: EffectivePolicy, policy: EffectivePolicy, parents: Sequence[Nam
             yield Fault((*path, "id"), what, advice)
 
 
-def waiver_faults(waiver: Waiver, rules: WaiverRules) -> Iterator[tuple[str, str]]:
-    """Walk over the ways in which a waiver breaks rules: the field, and what is wrong with it."""
+class _Breach(NamedTuple):
+    """A way in which a waiver breaks rules: the field, what is wrong with it, and what to do."""
+
+    field: str
+    what: str
+    advice: str
+
+
+def breaches(waiver: Waiver, rules: WaiverRules) -> Iterator[_Breach]:
+    """Walk over the ways in which a waiver breaks rules."""
     missing = [name for name in rules.require if not getattr(waiver, name)]
     for name in missing:
-        yield name, f"the field {name!r} is missing: waiver_rules.require asks for it"
+        yield _Breach(name, f"the field {name!r} is missing: waiver_rules.require asks for it", f"Add {name}.")
     if rules.max_days is None:
         return
     if waiver.created and waiver.expires:
         days = (waiver.expires - waiver.created).days
         if days > rules.max_days:
-            yield "expires", f"lasts {days} days, and waiver_rules.max_days is {rules.max_days}"
+            what = f"lasts {days} days, and waiver_rules.max_days is {rules.max_days}"
+            yield _Breach("expires", what, "Let it end earlier; it can be renewed when somebody has looked at it again.")
         return
     for name in ("created", "expires"):
         if name not in missing and not getattr(waiver, name):
-            yield name, f"the field {name!r} is missing: waiver_rules.max_days asks for both days"
+            yield _Breach(name, f"the field {name!r} is missing: waiver_rules.max_days asks for both days", f"Add {name}.")
 
 
 def rule_faults(own: EffectivePolicy, policy: EffectivePolicy, parents: Sequence[NamedPolicy]) -> Iterator[Fault]:
     """Hold a policy's own waivers against all rules, and those of each parent against the rules of the others."""
     inherited = {waiver for parent in parents for waiver in all_waivers(parent.policy)}
     for path, _, waiver in _located(own):
-        for name, what in waiver_faults(waiver, policy.waiver_rules) if waiver not in inherited else ():
-            who = _who_rules(name, waiver, own.waiver_rules, parents)
-            yield Fault((*path, name), f"{what}{who}", f"Mend {name}.")
+        for breach in breaches(waiver, policy.waiver_rules) if waiver not in inherited else ():
+            who = _who_rules(breach.field, waiver, own.waiver_rules, parents)
+            yield Fault((*path, breach.field), f"{breach.what}{who}", breach.advice)
     for number, holder in enumerate(parents):
         for other in parents:
             theirs = frozenset(all_waivers(other.policy))
             for waiver in all_waivers(holder.policy) if other is not holder else ():
-                for name, what in waiver_faults(waiver, other.policy.waiver_rules) if waiver not in theirs else ():
-                    advice = f"Mend {name} there."
-                    yield Fault(("extends", number), f"the waiver {waiver.id}: {what} in the parent {other.name!r}", advice)
+                for breach in breaches(waiver, other.policy.waiver_rules) if waiver not in theirs else ():
+                    what = f"the waiver {waiver.id}: {breach.what} in the parent {other.name!r}"
+                    yield Fault(("extends", number), what, f"{breach.advice} The waiver is in {holder.name!r}.")
 
 
 def _who_rules(name: str, waiver: Waiver, own: WaiverRules, parents: Sequence[NamedPolicy]) -> str:
     """Say which parent's rule a waiver breaks, where it is not the policy's own."""
-    if any(field == name for field, _ in waiver_faults(waiver, own)):
+    if any(breach.field == name for breach in breaches(waiver, own)):
         return ""
-    who = next((p.name for p in parents if any(field == name for field, _ in waiver_faults(waiver, p.policy.waiver_rules))), "")
+    who = next((p.name for p in parents if any(breach.field == name for breach in breaches(waiver, p.policy.waiver_rules))), "")
     return f" in the parent {who!r}" if who else ""

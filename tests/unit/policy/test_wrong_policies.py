@@ -1,6 +1,7 @@
 """Every mistake is told with its place, the line, and what to do: a table of wrong policies."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -214,7 +215,7 @@ WRONG = {
         "expires", "expires: 2026-08-31", "9:14", "waivers, entry 1, expires: 2026-08-31 is before 2026-09-01, the day it was created"
     ),
     "a waiver without a reason": waiver(
-        "reason", "", "4:5", "waivers, entry 1: the field 'reason' is missing: waiver_rules.require asks for it", "Mend reason"
+        "reason", "", "4:5", "waivers, entry 1: the field 'reason' is missing: waiver_rules.require asks for it", "Add reason."
     ),
     "a waiver with a null owner": waiver("owner", "owner: null", "7:12", "the field 'owner' is missing: waiver_rules.require asks for it"),
     "a waiver without an end": waiver("expires", "", "4:5", "waivers, entry 1: the field 'expires' is missing"),
@@ -565,6 +566,7 @@ WRONG = {
 }
 
 
+@cache  # some of them take seconds
 def causes_of(text):
     with pytest.raises(InvalidDocumentError) as caught:
         parse_policy(text, origin="p.yml")
