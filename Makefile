@@ -35,6 +35,7 @@ lock: $(VENV)/.dev
 schemas: $(VENV)/.dev
 	$(BIN)/python -c "from ci_gate.policy.schema import schema_text as t; print(t(), end='')" > policies/policy.schema.json
 	$(BIN)/python -c "from ci_gate.emulator.world import schema_text as t; print(t(), end='')" > ci_gate/emulator/world.schema.json
+	$(BIN)/python -c "from ci_gate.result_document.shapes import schema_text as t; print(t(), end='')" > ci_gate/result.schema.json
 
 clean:
 	rm -rf $(VENV) build dist ci-gate-reports

@@ -56,7 +56,7 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
     failures: tuple[Cause, ...] = ()
     image: Image | None = None
     inventory = Inventory(comparable=asked.since is None)
-    compared: Comparison | None = None
+    compared = Comparison(str(asked.since), str(asked.since), None) if asked.since is not None else None
     try:
         with deadline.stage("resolve"):
             image, identity = source.find_image(asked.reference, asked.uuid, rules, deadline)  # matched exactly, by digest

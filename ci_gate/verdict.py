@@ -158,11 +158,14 @@ class PolicySummary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The deployed image that the findings were compared with (``--since``). ``findings`` is how many that one has."""
+    """The deployed image that the findings were to be compared with (``--since``).
+
+    ``findings`` is how many that one has; ``None`` where it could not be read whole, so that nobody knows which findings are new.
+    """
 
     asked: str
     pinned: str
-    findings: int
+    findings: int | None
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
         write_file(output, text, "the baseline")
     say(f"{'the baseline' if str(output) == STDOUT else output}: {_size(text)} of {_counted(len(judged), 'image')}")
     if not include_denied:
-        say_denied(denied_of(judged), "are not in it, and keep blocking")
+        say_denied(denied_of(judged))
     if str(output) != STDOUT:
         say("put this into the policy, in the same folder or above:")
         denied = ", include_denied: true" if include_denied else ""
@@ -109,11 +109,11 @@ def denied_of(results: Iterable[ImageResult]) -> list[Decision]:
     return [decision for result in results for decision in result.verdict.decisions if is_denied(decision)]
 
 
-def say_denied(denied: Sequence[Decision], what: str) -> None:
-    """Say which findings of denied keys there are, and what can be done about them."""
+def say_denied(denied: Sequence[Decision]) -> None:
+    """Say which findings of denied keys a baseline leaves out, and what can be done about them."""
     if not denied:
         return
-    say(f"{_counted(len(denied), 'finding')} of denied keys {what}:")
+    say(f"left out, and still blocking: {_counted(len(denied), 'finding')} of denied keys")
     for decision in denied[:_SHOWN]:
         say(f"  {decision.finding.key} in {decision.finding.path[:200]}")
     if len(denied) > _SHOWN:

@@ -318,7 +318,7 @@ def _init_from(
     say(f"wrote {beside}: what is there today, until {last}")
     _deliver(output, starter_text(today, StarterBaseline(inside, last, include_denied)))
     if not include_denied:
-        say_denied(denied_of(judged), "are not in the baseline, and block")
+        say_denied(denied_of(judged))
     return ExitCode.PASSED
 
 

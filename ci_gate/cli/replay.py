@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +12,10 @@ import click
 from ci_gate import __version__
 from ci_gate.cli.output import say
 from ci_gate.cli.parameters import Output, floor_options
-from ci_gate.cli.run import CheckOptions, _finish, _print_summary, _targets
-from ci_gate.cli.shared import Day, is_same_file
-from ci_gate.cli.signals import RunSignal, deferred_signals
-from ci_gate.errors import Cause, ExitCode, GateError, InvalidDocumentError, ReportError, UsageError, bug
+from ci_gate.cli.reporting import run_with_reports, wanted_reports
+from ci_gate.cli.shared import Day
+from ci_gate.cli.signals import RunSignal
+from ci_gate.errors import Cause, ExitCode, GateError, InvalidDocumentError, UsageError, bug
 from ci_gate.model import SourceInfo
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from ci_gate.gate import Judging
     from ci_gate.policy.effective import NamedPolicy
     from ci_gate.policy.load import LoadedPolicy
-    from ci_gate.report import Target
     from ci_gate.verdict import Decision, FloorSummary, ImageResult, PolicySummary, RunResult
 
 _SHOWN_CHANGES = 3
@@ -90,37 +88,11 @@ def run_replay(options: ReplayOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    from ci_gate.report import STDOUT, write_placeholders, write_reports
-
-    targets = _report_targets(options)
-    run = _Replay(options)
-    with deferred_signals() as early, suppress(ReportError):
-        write_placeholders(targets, run.unfinished())
-    result = run.ended(early[0].causes) if early else run.result()
-    with deferred_signals() as arrived:
-        result = _finish(targets, result)
-        if arrived:
-            result = replace(result, causes=(*result.causes, *arrived[0].causes))
-            with suppress(ReportError):
-                write_reports([target for target in targets if target.path != STDOUT], result)
-        _print_summary(CheckOptions(quiet=options.quiet), result)
-    return result.exit_code
-
-
-def _report_targets(options: ReplayOptions) -> Sequence[Target]:
-    """Return the reports that were asked for.
-
-    :raises UsageError: if they make no sense, or one would replace a saved result.
-    """
     if options.quiet and options.verbose:
         raise UsageError("-q and -v contradict each other", advice="Give one of them.")
-    targets = _targets(CheckOptions(outputs=options.outputs, report_dir=options.report_dir, policy=options.policy, floors=options.floors))
-    for target in targets:
-        if target.path != "-" and any(is_same_file(target.path, result) for result in options.results):
-            raise UsageError(
-                f"the {target.format} report would replace {target.path!r}, which is to be replayed", advice="Give it another path."
-            )
-    return targets
+    inputs = [*options.results, *options.floors, *([options.policy] if options.policy else [])]
+    targets = wanted_reports(options.outputs, options.report_dir, inputs)
+    return run_with_reports(_Replay(options), targets, quiet=options.quiet)
 
 
 @dataclass(slots=True)
@@ -150,7 +122,7 @@ class _Replay:
 
     def _decide(self) -> RunResult:
         from ci_gate.cli.saved import reopen
-        from ci_gate.replay import run_causes
+        from ci_gate.replay.again import run_causes
 
         options = self.options
         policy, floors = self._given()

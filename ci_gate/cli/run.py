@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_gate import __version__
-from ci_gate.cli.output import describe_call, say, tell, use_color, width
-from ci_gate.cli.signals import RunSignal, deferred_signals
+from ci_gate.cli.output import describe_call, say
+from ci_gate.cli.reporting import run_with_reports, wanted_reports
+from ci_gate.cli.signals import RunSignal
 from ci_gate.deadline import Deadline
-from ci_gate.errors import Cause, ExitCode, GateError, ReportError, UnavailableError, UsageError, bug
-from ci_gate.model import ImageReference, ProofState, SourceInfo, normalise_digest
-from ci_gate.verdict import Validity
+from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageError, bug
+from ci_gate.model import ImageReference, SourceInfo, normalise_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
     from datetime import date
 
     from ci_gate.gate import Asked, Judging
     from ci_gate.policy.load import LoadedPolicy
-    from ci_gate.report import Target
     from ci_gate.security_center.source import SecurityCenter
     from ci_gate.security_center.transport import CallRecord
     from ci_gate.verdict import ImageResult, PolicySummary, RunResult
@@ -66,81 +63,14 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    from ci_gate.report import STDOUT, write_placeholders, write_reports
-
-    targets = _targets(options)
-    run = _Run(options)
-    # The run goes on where a report cannot be written: those that can be are, and at the end it is said which could not.
-    with deferred_signals() as early, suppress(ReportError):
-        write_placeholders(targets, run.unfinished())
-    result = run.ended(early[0].causes) if early else run.result()
-    with deferred_signals() as arrived:
-        result = _finish(targets, result)
-        if arrived:
-            result = replace(result, causes=(*result.causes, *arrived[0].causes))
-            with suppress(ReportError):
-                write_reports([target for target in targets if target.path != STDOUT], result)
-        _print_summary(options, result)
-    return result.exit_code
+    inputs = [str(path) for path in (options.policy, *options.floors, options.metadata_file, options.emulate) if path]
+    targets = wanted_reports(options.outputs, options.report_dir, inputs)
+    return run_with_reports(_Run(options), targets, quiet=options.quiet)
 
 
 def decide(options: CheckOptions) -> RunResult:
     """Run the gate without writing or printing a result: for commands that do something else with it."""
     return _Run(options).result()
-
-
-def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
-    """Write the reports; where one cannot be written, the others say so too. Standard output comes first: it can only be had once."""
-    from ci_gate.report import STDOUT, ReportsError, write_reports
-
-    files = [target for target in targets if target.path != STDOUT]
-    try:
-        for text in write_reports([target for target in targets if target.path == STDOUT], result):
-            _to_stdout(text)
-    except ReportError as error:
-        result = replace(result, causes=(*result.causes, *error.causes))
-    try:
-        write_reports(files, result)
-    except ReportsError as error:
-        result = replace(result, causes=(*result.causes, *error.causes))
-        with suppress(ReportError):
-            write_reports(files, result)
-    return result
-
-
-def _to_stdout(text: str) -> None:
-    """Write a report to standard output.
-
-    :raises ReportError: if it does not get there whole.
-    """
-    from ci_gate.report import pour
-
-    try:
-        pour(sys.stdout.fileno(), text.encode("utf-8"))
-    except (OSError, ValueError, AttributeError) as error:  # closed: no stream, or one without a descriptor
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is closed"
-        raise ReportError(f"standard output could not be written: {why}", advice="Give the report a path.") from None
-
-
-def _print_summary(options: CheckOptions, result: RunResult) -> None:
-    if options.quiet and result.exit_code is ExitCode.PASSED and not any(_is_doubtful(image) for image in result.images):
-        return
-    from ci_gate.report.terminal import render_terminal
-
-    try:
-        summary = render_terminal(result, color=use_color(), width=width())
-    except Exception as error:  # noqa: BLE001 - the reports are in place: a bug here must not contradict them
-        summary = f"{str(result.status).upper()} exit code {int(result.exit_code)} ({bug(error).what})\n"
-    tell(summary)
-
-
-def _is_doubtful(image: ImageResult) -> bool:
-    """Whether a pass has something to be said of it: violations that only warn, proofs that did not hold, exceptions that end."""
-    verdict = image.verdict
-    doubts = any(proof.state in {ProofState.FAILED, ProofState.UNKNOWN} for proof in image.evidence)
-    validities = [*(waiver.validity for waiver in verdict.waivers), *(baseline.validity for baseline in verdict.baselines)]
-    ending = any(validity is not Validity.ACTIVE for validity in validities)
-    return bool(verdict.violations) or doubts or ending or any(waiver.unused for waiver in verdict.waivers)
 
 
 @dataclass(slots=True)
@@ -237,35 +167,6 @@ class _Run:
             request_ids=tuple(sorted(self.request_ids)),
             today=self.today,
         )
-
-
-def _targets(options: CheckOptions) -> tuple[Target, ...]:
-    """Return the reports that were asked for.
-
-    :raises UsageError: if two of them share a path, one would replace an input, or there is no working directory.
-    """
-    from ci_gate.report import FORMATS, Target
-
-    try:
-        Path.cwd()
-    except OSError:
-        raise UsageError("the working directory does not exist", advice="Change to one that does.") from None
-
-    wanted = [Target(name, path) for name, path in options.outputs]
-    if options.report_dir is not None:
-        wanted += [Target(name, str(options.report_dir / form.file_name)) for name, form in FORMATS.items()]
-    inputs = [str(path) for path in (options.policy, *options.floors, options.metadata_file, options.emulate) if path]
-    used = {os.path.realpath(path) for path in inputs}
-    for target in wanted:
-        if target.path != "-" and os.path.realpath(target.path) in used:
-            raise UsageError(
-                f"the {target.format} report would replace {target.path!r}, which the run reads", advice="Give it another path."
-            )
-    paths = [target.path if target.path == "-" else os.path.realpath(target.path) for target in wanted]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
-    return tuple(wanted)
 
 
 def _asked(options: CheckOptions) -> tuple[Asked, ...]:

@@ -12,14 +12,16 @@ from ci_gate.gate import Judging
 from ci_gate.model import Inventory
 from ci_gate.policy.evaluate import evidence_rules, judge
 from ci_gate.policy.stored import StoredPolicyError, stored_judges
-from ci_gate.replay import as_saved, check_evidence, check_verdict, contradicts, decide_again
+from ci_gate.replay.again import as_saved, check_verdict, decide_again
+from ci_gate.replay.contradictions import contradicts
+from ci_gate.replay.evidence import check_evidence
 from ci_gate.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ci_gate.policy.effective import Judges
-    from ci_gate.replay import SavedImage, SavedRun
+    from ci_gate.replay.saved import SavedImage, SavedRun
     from ci_gate.verdict import ImageResult
 
 

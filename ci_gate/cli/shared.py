@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from ci_gate.cli.output import drain
 from ci_gate.cli.parameters import Command, policy_option
+from ci_gate.cli.reporting import to_stdout
 from ci_gate.errors import InvalidDocumentError, ReportError, UsageError
 
 if TYPE_CHECKING:
     from ci_gate.policy.load import LoadedPolicy
-    from ci_gate.replay import SavedRun
+    from ci_gate.replay.saved import SavedRun
 
 STDOUT = "-"
 
@@ -76,8 +78,8 @@ def read_result(path: str) -> SavedRun:
 
     :raises InvalidDocumentError: if there is none, or it contradicts itself.
     """
-    from ci_gate.replay import read_saved
-    from ci_gate.result_document import MAX_BYTES
+    from ci_gate.replay.saved import read_saved
+    from ci_gate.result_document.read import MAX_BYTES
 
     advice = "Name the file that `-o json=FILE` or --report-dir of a check wrote."
     try:
@@ -94,11 +96,8 @@ def write_out(text: str) -> None:
 
     :raises ReportError: if it does not get there.
     """
-    from ci_gate.cli.output import drain
-    from ci_gate.cli.run import _to_stdout
-
     drain()  # what was said on stderr comes first
-    _to_stdout(text)
+    to_stdout(text)
 
 
 def write_file(path: Path, text: str, what: str) -> None:
@@ -107,10 +106,10 @@ def write_file(path: Path, text: str, what: str) -> None:
     :param what: what messages call it.
     :raises ReportError: if it cannot be written.
     """
-    from ci_gate.report import _write
+    from ci_gate.report import write_whole
 
     try:
-        _write(path, text.encode("utf-8"))
+        write_whole(path, text.encode("utf-8"))
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise ReportError(

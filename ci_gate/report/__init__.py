@@ -48,7 +48,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "junit": Format("junit.xml", "ci_gate.report.junit", "junit_parts"),
     "markdown": Format("summary.md", "ci_gate.report.markdown", "markdown_parts"),
-    "json": Format("result.json", "ci_gate.result_document", "json_parts"),
+    "json": Format("result.json", "ci_gate.result_document.write", "json_parts"),
 }
 
 
@@ -151,7 +151,7 @@ def _is_special(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Put a file in place whole, or not at all; pipes and devices are written to.
 
     :raises OSError: if it cannot be written.

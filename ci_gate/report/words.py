@@ -161,10 +161,12 @@ def decided(result: ImageResult) -> list[tuple[Outcome, str, int]]:
 
 
 def compared(result: ImageResult) -> str:
-    """Say which deployed image the findings were compared with; empty where none was."""
+    """Say which deployed image the findings were compared with; empty where none was asked for."""
     if result.compared is None:
         return ""
     other = result.compared
+    if other.findings is None:
+        return f"to be compared with {cut(other.asked, _WORD)}, which could not be read: no threshold was judged"
     asked = f" (asked as {cut(other.asked, _WORD)})" if other.asked != other.pinned else ""
     inherited = sum(decision.outcome is Outcome.INHERITED for decision in result.verdict.decisions)
     return f"compared with {cut(other.pinned, _WORD)}{asked}, which has {count(other.findings, 'finding')}: {inherited} inherited from it"

@@ -14,8 +14,9 @@ from ci_gate.deadline import Deadline
 from ci_gate.emulator.app import serve
 from ci_gate.emulator.world import parse_world
 from ci_gate.errors import ExitCode
-from ci_gate.gate import Asked, decide_image
+from ci_gate.gate import Asked, Judging, decide_image
 from ci_gate.model import ImageReference, SourceInfo
+from ci_gate.policy.effective import Judges
 from ci_gate.policy.load import parse_policy
 from ci_gate.security_center.endpoint import parse_endpoint
 from ci_gate.security_center.findings import ScanRange
@@ -39,7 +40,7 @@ def decide(*faults: dict, seconds: float = 6.0, images=(IMAGE,), policy=POLICY, 
         key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
         transport, url = connect(endpoint, served.region, key, lambda _: None)
         source = SecurityCenter(transport, SourceInfo("emulated", url), ScanRange(), lambda _: None)
-        return decide_image(source, asked, policy, "enforce", Deadline(seconds), date(2026, 11, 24))
+        return decide_image(source, asked, Judging(Judges(policy), date(2026, 11, 24)), Deadline(seconds))
 
 
 def test_without_a_fault_it_passes_with_everything():

@@ -11,8 +11,10 @@ import pytest
 from ci_gate import __version__
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError
 from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, RiskLevel, SourceInfo, number_alike
-from ci_gate.replay import as_saved, check_evidence, check_verdict, decide_again, read_saved, run_causes
-from ci_gate.result_document import render_json
+from ci_gate.replay.again import as_saved, check_verdict, decide_again, run_causes
+from ci_gate.replay.evidence import check_evidence
+from ci_gate.replay.saved import read_saved
+from ci_gate.result_document.write import render_json
 from ci_gate.verdict import Comparison, Decision, ImageResult, Outcome, PolicySummary, RunResult, Verdict
 
 DIGEST = "5e" * 32
@@ -155,11 +157,12 @@ def test_a_replay_saves_one_code_for_what_is_not_complete():
 
 
 def test_an_image_that_could_not_be_compared_stays_so():
-    saved = _saved(_result(failures=(SINCE,)))
+    unread = Comparison("registry.example.com/shop/api:0", "registry.example.com/shop/api:0", None)
+    saved = _saved(_result(failures=(SINCE,), compared=unread))
 
     assert not saved.images[0].inventory(()).comparable
     assert () == saved.images[0].inventory(()).causes
-    again = _again(_result(failures=(SINCE,)))
+    again = _again(_result(failures=(SINCE,), compared=unread))
     assert not _saved(again, source=SourceInfo("replay")).images[0].inventory(()).comparable
 
 

@@ -261,6 +261,13 @@ def test_a_waiver_comes_before_a_denial_and_says_why():
     assert "waived by W-1 until 2026-11-30: revoked (owner team-payments, ticket SEC-123)" == decision.rule_text
 
 
+def test_a_waiver_covers_all_that_look_alike():
+    verdict = judged(policy_of(deny={"keys": ("pem",)}, waivers=(waiver(),)), *number_alike([PEM] * 3))
+
+    assert [(Outcome.WAIVED, "waivers.W-1")] * 3 == outcomes(verdict)
+    assert (True, "3 waived by 1 waiver") == details(verdict)["waivers"]
+
+
 def test_of_several_waivers_the_first_in_force_is_named_and_all_are_used():
     late = waiver(id="W-0", created=TODAY + DAY)
     policy = policy_of(deny={"keys": ("pem",)}, waivers=(waiver(id="W-2"), late, waiver(id="W-1", paths=("/opt/**",))))

@@ -1,0 +1,136 @@
+"""How a run becomes reports: promised before it begins, written whatever happens, and told on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ci_gate.cli.output import tell, use_color, width
+from ci_gate.cli.signals import deferred_signals
+from ci_gate.errors import ExitCode, ReportError, UsageError, bug
+from ci_gate.model import ProofState
+from ci_gate.verdict import Validity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ci_gate.errors import Cause
+    from ci_gate.report import Target
+    from ci_gate.verdict import ImageResult, RunResult
+
+
+class Run(Protocol):
+    """Something that ends in a result, and that can tell at any moment what is known so far."""
+
+    def unfinished(self) -> RunResult:
+        """Return the result of a run that was killed."""
+
+    def ended(self, causes: tuple[Cause, ...]) -> RunResult:
+        """Return what is known, with these causes."""
+
+    def result(self) -> RunResult:
+        """Run to the end, whatever that is. Raises nothing."""
+
+
+def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool) -> ExitCode:
+    """Run, write every report, print the summary; return the exit code."""
+    from ci_gate.report import STDOUT, write_placeholders, write_reports
+
+    # The run goes on where a report cannot be written: those that can be are, and at the end it is said which could not.
+    with deferred_signals() as early, suppress(ReportError):
+        write_placeholders(targets, run.unfinished())
+    result = run.ended(early[0].causes) if early else run.result()
+    with deferred_signals() as arrived:
+        result = _finish(targets, result)
+        if arrived:
+            result = replace(result, causes=(*result.causes, *arrived[0].causes))
+            with suppress(ReportError):
+                write_reports([target for target in targets if target.path != STDOUT], result)
+        _print_summary(result, quiet=quiet)
+    return result.exit_code
+
+
+def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None, inputs: Iterable[str]) -> tuple[Target, ...]:
+    """Return the reports that were asked for.
+
+    :param inputs: the files that the run reads.
+    :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
+    """
+    from ci_gate.report import FORMATS, STDOUT, Target
+
+    try:
+        Path.cwd()
+    except OSError:
+        raise UsageError("the working directory does not exist", advice="Change to one that does.") from None
+    wanted = [Target(name, path) for name, path in outputs]
+    if report_dir is not None:
+        wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items()]
+    used = {os.path.realpath(path) for path in inputs}
+    for target in wanted:
+        if target.path != STDOUT and os.path.realpath(target.path) in used:
+            raise UsageError(
+                f"the {target.format} report would replace {target.path!r}, which the run reads", advice="Give it another path."
+            )
+    paths = [target.path if target.path == STDOUT else os.path.realpath(target.path) for target in wanted]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
+    return tuple(wanted)
+
+
+def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
+    """Write the reports; where one cannot be written, the others say so too. Standard output comes first: it can only be had once."""
+    from ci_gate.report import STDOUT, ReportsError, write_reports
+
+    files = [target for target in targets if target.path != STDOUT]
+    try:
+        for text in write_reports([target for target in targets if target.path == STDOUT], result):
+            to_stdout(text)
+    except ReportError as error:
+        result = replace(result, causes=(*result.causes, *error.causes))
+    try:
+        write_reports(files, result)
+    except ReportsError as error:
+        result = replace(result, causes=(*result.causes, *error.causes))
+        with suppress(ReportError):
+            write_reports(files, result)
+    return result
+
+
+def to_stdout(text: str) -> None:
+    """Write a report to standard output.
+
+    :raises ReportError: if it does not get there whole.
+    """
+    from ci_gate.report import pour
+
+    try:
+        pour(sys.stdout.fileno(), text.encode("utf-8"))
+    except (OSError, ValueError, AttributeError) as error:  # closed: no stream, or one without a descriptor
+        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is closed"
+        raise ReportError(f"standard output could not be written: {why}", advice="Give the report a path.") from None
+
+
+def _print_summary(result: RunResult, *, quiet: bool) -> None:
+    if quiet and result.exit_code is ExitCode.PASSED and not any(_is_doubtful(image) for image in result.images):
+        return
+    from ci_gate.report.terminal import render_terminal
+
+    try:
+        summary = render_terminal(result, color=use_color(), width=width())
+    except Exception as error:  # noqa: BLE001 - the reports are in place: a bug here must not contradict them
+        summary = f"{str(result.status).upper()} exit code {int(result.exit_code)} ({bug(error).what})\n"
+    tell(summary)
+
+
+def _is_doubtful(image: ImageResult) -> bool:
+    """Whether a pass has something to be said of it: violations that only warn, proofs that did not hold, exceptions that end."""
+    verdict = image.verdict
+    doubts = any(proof.state in {ProofState.FAILED, ProofState.UNKNOWN} for proof in image.evidence)
+    validities = [*(waiver.validity for waiver in verdict.waivers), *(baseline.validity for baseline in verdict.baselines)]
+    ending = any(validity is not Validity.ACTIVE for validity in validities)
+    return bool(verdict.violations) or doubts or ending or any(waiver.unused for waiver in verdict.waivers)
