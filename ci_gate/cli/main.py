@@ -28,14 +28,21 @@ _PROG = "ci-gate"
 _COMPLETE_VAR = "_CI_GATE_COMPLETE"
 _EPILOG = """\b
 Exit codes: 0 passed, 10 blocked, 20 incomplete evidence, 21 unauthorized, 22 unavailable, 23 untrusted answer,
-2 usage, 3 invalid policy, 30 report not written, 70 bug, 130/143 signals. Only 0 may deploy.
+2 usage, 3 invalid policy, 11 a side command found something, 30 report not written, 70 bug, 130/143 signals. Only 0 may deploy.
 
 \b
 Completion: eval "$(_CI_GATE_COMPLETE=bash_source ci-gate)"   (or zsh_source, fish_source)
 """
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _InOrder(click.Group):
+    """Lists its commands in the order in which they were added: the main job first."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name=_PROG, message="%(prog)s %(version)s")
 def cli() -> None:
     """Block the deploy of container images that carry leaked keys and credential files.
@@ -45,7 +52,7 @@ def cli() -> None:
     """
 
 
-for command in (check, replay, policy, baseline, waivers, keys, demo, emulate):
+for command in (check, replay, demo, policy, baseline, waivers, keys, emulate):
     cli.add_command(command)
 
 
