@@ -33,7 +33,7 @@ lock: $(VENV)/.dev
 
 ## remake the JSON Schemas that are generated from models
 schemas: $(VENV)/.dev
-	$(BIN)/python -c "from ci_gate.policy.schema import schema_text as t; print(t(), end='')" > policies/policy.schema.json
+	$(BIN)/python -c "from ci_gate.policy.language.schema import schema_text as t; print(t(), end='')" > policies/policy.schema.json
 	$(BIN)/python -c "from ci_gate.emulator.world import schema_text as t; print(t(), end='')" > ci_gate/emulator/world.schema.json
 	$(BIN)/python -c "from ci_gate.result_document.shapes import schema_text as t; print(t(), end='')" > ci_gate/result.schema.json
 

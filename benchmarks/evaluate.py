@@ -16,7 +16,7 @@ from datetime import date
 
 from ci_gate.model import Finding, Inventory, number_alike
 from ci_gate.policy.effective import EffectivePolicy, Judges, Thresholds, Waiver
-from ci_gate.policy.evaluate import judge
+from ci_gate.policy.judging.evaluate import judge
 
 SIZES = (25_000, 50_000, 100_000)
 WAIVERS = 500

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, GateError, IncompleteError, error_for
 from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState
-from ci_gate.policy.evaluate import evidence_rules, judge
+from ci_gate.policy.judging.evaluate import evidence_rules, judge
 from ci_gate.verdict import Comparison, ImageResult
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci_gate.errors import Cause
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.verdict import Decision, ImageResult
 
 DEFAULT_FILE = Path("ci-gate-baseline.json")
@@ -64,7 +64,7 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
     Only what was proven complete, and of the real service, gets in. Findings of denied keys are left out, unless --include-denied is
     given. A saved result counts as it was decided, unless --policy is given.
     """
-    from ci_gate.policy.baseline import make_baseline
+    from ci_gate.policy.language.baseline import make_baseline
 
     for source in (*sources, *((policy,) if policy else ())):
         if str(output) != STDOUT and is_same_file(source, output):
@@ -104,7 +104,7 @@ def judge_sources(
 
 def denied_of(results: Iterable[ImageResult]) -> list[Decision]:
     """Return what blocks by its key, whatever its number."""
-    from ci_gate.policy.baseline import is_denied
+    from ci_gate.policy.language.baseline import is_denied
 
     return [decision for result in results for decision in result.verdict.decisions if is_denied(decision)]
 
@@ -129,7 +129,7 @@ def _of_result(file: str, policy: str | None, loaded: LoadedPolicy | None) -> tu
     from ci_gate.cli.saved import reopen
     from ci_gate.gate import Judging
     from ci_gate.policy.effective import Judges
-    from ci_gate.policy.load import load_policy
+    from ci_gate.policy.language.load import load_policy
 
     opened = reopen(file)
     run = opened.run
@@ -172,7 +172,7 @@ def _of_images(images: tuple[str, ...], policy: str | None, connection: Connecti
 def _judged_again(image: ImageResult, loaded: LoadedPolicy) -> ImageResult:
     from ci_gate.model import Inventory
     from ci_gate.policy.effective import Judges
-    from ci_gate.policy.evaluate import judge
+    from ci_gate.policy.judging.evaluate import judge
 
     inventory = Inventory(tuple(decision.finding for decision in image.verdict.decisions), image.evidence)
     canonical = image.reference.canonical if image.reference else None

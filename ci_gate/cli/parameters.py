@@ -61,7 +61,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def complete_policy(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Complete the built-in policies by name, and files."""
-    from ci_gate.policy.sources import builtin_policies
+    from ci_gate.policy.language.sources import builtin_policies
 
     names = [CompletionItem(name) for name in builtin_policies() if name.startswith(incomplete)]
     return [*names, CompletionItem(incomplete, type="file")]

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ci_gate.gate import Judging
-    from ci_gate.policy.explain import Trace
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.judging.explain import Trace
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.policy.selftest import TestResult
 
 _STARTER = Path(".ci-gate.yml")
@@ -73,7 +73,7 @@ def _check_one(source: str | None) -> ExitCode:
 
 def _summary(loaded: LoadedPolicy) -> str:
     """Say what a policy is, on one line."""
-    from ci_gate.policy.keys import denied_keys
+    from ci_gate.policy.judging.keys import denied_keys
 
     effective = loaded.policy
     every = (
@@ -114,7 +114,7 @@ def show(named: str | None, policy: str | None, form: str, image: str | None) ->
 def explain(result: str, finding: str | None, policy: str | None, as_of: date | None) -> ExitCode:
     """Say step by step how the findings of a saved result (`-o json=RESULT` of check) are decided: what applied, and why not others."""
     from ci_gate.cli.saved import reopen
-    from ci_gate.policy.explain import explain as trace
+    from ci_gate.policy.judging.explain import explain as trace
 
     wanted = "" if finding is None else _digits(finding)
     opened = reopen(result)
@@ -155,7 +155,7 @@ def _explaining(stored: Judging | None, policy: str | None, as_of: date | None, 
     """
     from ci_gate.gate import Judging
     from ci_gate.policy.effective import Judges
-    from ci_gate.policy.load import load_policy
+    from ci_gate.policy.language.load import load_policy
 
     day = as_of or today
     if policy is not None and day is not None:
@@ -201,7 +201,7 @@ def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_s
 
 def _tested(named: str | None, policy: str | None, floors: tuple[str, ...], sums: tuple[str, ...]) -> tuple[str, tuple[TestResult, ...]]:
     """Return the name of the policy and what became of its tests."""
-    from ci_gate.policy.floors import load_floors, summarise
+    from ci_gate.policy.language.floors import load_floors, summarise
     from ci_gate.policy.selftest import run_tests
 
     loaded = load_named(named, policy)
@@ -247,7 +247,7 @@ def _test_lines(name: str, results: Sequence[TestResult]) -> Iterator[str]:
 @policy.command(short_help="Print the JSON Schema of the policy language.")
 def schema() -> ExitCode:
     """Print the JSON Schema of the policy language, for editors."""
-    from ci_gate.policy.schema import schema_text
+    from ci_gate.policy.language.schema import schema_text
 
     write_out(schema_text())
     return ExitCode.PASSED
@@ -299,8 +299,8 @@ def _init_from(
     source: str, output: Path, beside: Path, expires: date | None, connection: Connection, *, include_denied: bool, force: bool
 ) -> ExitCode:
     """Write a baseline of an image or a saved result, and the policy that names it."""
-    from ci_gate.policy.baseline import make_baseline
-    from ci_gate.policy.load import parse_policy
+    from ci_gate.policy.language.baseline import make_baseline
+    from ci_gate.policy.language.load import parse_policy
     from ci_gate.policy.starter import StarterBaseline, starter_text
 
     today = today_utc()

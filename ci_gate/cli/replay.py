@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ci_gate.cli.saved import Reopened
     from ci_gate.gate import Judging
     from ci_gate.policy.effective import NamedPolicy
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.verdict import Decision, FloorSummary, ImageResult, PolicySummary, RunResult
 
 _SHOWN_CHANGES = 3
@@ -139,8 +139,8 @@ class _Replay:
         return self.ended(tuple(dict.fromkeys(cause for opened in self.opened for cause in run_causes(opened.run))))
 
     def _given(self) -> tuple[LoadedPolicy | None, tuple[LoadedPolicy, ...]]:
-        from ci_gate.policy.floors import load_floors
-        from ci_gate.policy.load import load_policy
+        from ci_gate.policy.language.floors import load_floors
+        from ci_gate.policy.language.load import load_policy
 
         policy = load_policy(self.options.policy) if self.options.policy is not None else None
         return policy, load_floors(self.options.floors, self.options.floor_sha256)
@@ -208,7 +208,7 @@ def _judging(
 
 def _floors(opened: Reopened, floors: Sequence[LoadedPolicy]) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
     """Return the floors that were given, else the stored ones."""
-    from ci_gate.policy.floors import summarise
+    from ci_gate.policy.language.floors import summarise
 
     if not floors:
         return (opened.judging.judges.floors if opened.judging else ()), opened.run.policy.floors

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ci_gate.gate import Asked, Judging
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.security_center.source import SecurityCenter
     from ci_gate.security_center.transport import CallRecord
     from ci_gate.verdict import ImageResult, PolicySummary, RunResult
@@ -126,7 +126,7 @@ class _Run:
 
     def _judging(self) -> Judging:
         """Load everything that judges; from then on every report can name it."""
-        from ci_gate.policy.floors import load_floors, summarise
+        from ci_gate.policy.language.floors import load_floors, summarise
 
         options = self.options
         policy = load_chosen_policy(options.policy)
@@ -222,7 +222,7 @@ def load_chosen_policy(source: str | None) -> LoadedPolicy:
 
     :raises InvalidDocumentError: with every mistake in it.
     """
-    from ci_gate.policy.load import find_policy, load_policy
+    from ci_gate.policy.language.load import find_policy, load_policy
 
     return load_policy(source if source is not None else (find_policy(Path.cwd()) or "default"))
 

@@ -10,8 +10,8 @@ from ci_gate import __version__
 from ci_gate.cli.shared import read_result
 from ci_gate.gate import Judging
 from ci_gate.model import Inventory
-from ci_gate.policy.evaluate import evidence_rules, judge
-from ci_gate.policy.stored import StoredPolicyError, stored_judges
+from ci_gate.policy.judging.evaluate import evidence_rules, judge
+from ci_gate.policy.language.stored import StoredPolicyError, stored_judges
 from ci_gate.replay.again import as_saved, check_verdict, decide_again
 from ci_gate.replay.contradictions import contradicts
 from ci_gate.replay.evidence import check_evidence

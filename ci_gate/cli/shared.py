@@ -17,7 +17,7 @@ from ci_gate.cli.reporting import to_stdout
 from ci_gate.errors import InvalidDocumentError, ReportError, UsageError
 
 if TYPE_CHECKING:
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.replay.saved import SavedRun
 
 STDOUT = "-"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ci_gate.policy.effective import Baseline, Waiver
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.verdict import Validity
 
 _LONGEST = 60
@@ -130,7 +130,7 @@ def _baseline(baseline: Baseline, loaded: LoadedPolicy, today: date) -> Exemptio
 
 
 def _state(what: Waiver | Baseline, loaded: LoadedPolicy, today: date) -> Validity:
-    from ci_gate.policy.waivers import validity
+    from ci_gate.policy.judging.waivers import validity
 
     return validity(what, today, loaded.policy.waiver_rules.warn_before_days)
 

@@ -1,4 +1,4 @@
-"""The policy language: its model (``schema``), its reader (``load``, ``checks``), and what it says of findings (``evaluate``).
+"""Policies: the language (``language``), what is left when it is resolved (``effective``), and what that says of findings (``judging``).
 
-Nothing is imported here: ``evaluate`` works without pydantic and ruamel.yaml, which only ``schema`` and ``yamltree`` need.
+Nothing is imported here: judging works without pydantic and ruamel.yaml, which only the language needs.
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import UsageError
 from ci_gate.model import Finding, ImageReference, Inventory, number_alike
 from ci_gate.policy.effective import Judges
-from ci_gate.policy.evaluate import judge
+from ci_gate.policy.judging.evaluate import judge
 from ci_gate.policy.problems import excerpt
 from ci_gate.verdict import Status
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ci_gate.policy.effective import NamedPolicy
-    from ci_gate.policy.load import LoadedPolicy
-    from ci_gate.policy.schema import GivenFinding, PolicyTest
+    from ci_gate.policy.language.load import LoadedPolicy
+    from ci_gate.policy.language.schema import GivenFinding, PolicyTest
     from ci_gate.verdict import Decision, Verdict
 
 _MAX_SHOWN = 5

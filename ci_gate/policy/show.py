@@ -14,8 +14,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.policy.effective import DenyClause
-from ci_gate.policy.evaluate import for_image
-from ci_gate.policy.keys import denied_keys, key_rules, matching
+from ci_gate.policy.judging.evaluate import for_image
+from ci_gate.policy.judging.keys import denied_keys, key_rules, matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

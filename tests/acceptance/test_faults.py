@@ -17,7 +17,7 @@ from ci_gate.errors import ExitCode
 from ci_gate.gate import Asked, Judging, decide_image
 from ci_gate.model import ImageReference, SourceInfo
 from ci_gate.policy.effective import Judges
-from ci_gate.policy.load import parse_policy
+from ci_gate.policy.language.load import parse_policy
 from ci_gate.security_center.endpoint import parse_endpoint
 from ci_gate.security_center.findings import ScanRange
 from ci_gate.security_center.source import SecurityCenter

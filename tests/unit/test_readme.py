@@ -12,7 +12,7 @@ import pytest
 
 from ci_gate.cli.main import cli
 from ci_gate.errors import PRECEDENCE, ExitCode
-from ci_gate.policy.load import builtin_policies, parse_policy
+from ci_gate.policy.language.load import builtin_policies, parse_policy
 from ci_gate.security_center.contracts import CONTRACTS
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import pytest
 
 from ci_gate.model import Finding, Inventory, number_alike
 from ci_gate.policy.effective import Judges
-from ci_gate.policy.evaluate import evaluate
-from ci_gate.policy.explain import explain
-from ci_gate.policy.load import load_policy
+from ci_gate.policy.judging.evaluate import evaluate
+from ci_gate.policy.judging.explain import explain
+from ci_gate.policy.language.load import load_policy
 
 CASES = Path(__file__).parent / "cases"
 FOLDERS = sorted(path.parent for path in CASES.glob("*/*/policy.yaml"))

@@ -8,12 +8,12 @@ import pytest
 
 from ci_gate.catalog import load_catalog
 from ci_gate.model import Finding
-from ci_gate.policy import load
-from ci_gate.policy.load import builtin_policies, load_policy
-from ci_gate.policy.schema import SECTIONS, field_names
+from ci_gate.policy.language import load
+from ci_gate.policy.language.load import builtin_policies, load_policy
+from ci_gate.policy.language.schema import SECTIONS, field_names
 from ci_gate.policy.selftest import run_tests
 
-DOCS = Path(load.__file__).parents[2] / "docs"
+DOCS = Path(load.__file__).parents[3] / "docs"
 PAGE = (DOCS / "policy.md").read_text(encoding="utf-8")
 EXAMPLES = dict(re.findall(r"^```yaml\n# (\S+\.yml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 BASELINE = re.findall(r"^```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

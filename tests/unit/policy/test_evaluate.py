@@ -24,8 +24,8 @@ from ci_gate.policy.effective import (
     Waiver,
     WaiverRules,
 )
-from ci_gate.policy.evaluate import evaluate, evidence_rules, for_image, judge
-from ci_gate.policy.keys import denied_keys, key_rules
+from ci_gate.policy.judging.evaluate import evaluate, evidence_rules, for_image, judge
+from ci_gate.policy.judging.keys import denied_keys, key_rules
 from ci_gate.verdict import Outcome, Validity
 
 TODAY = date(2026, 9, 1)
@@ -694,7 +694,8 @@ def test_100_000_findings_against_500_waivers_of_one_key_are_judged_in_seconds()
 
 
 def test_judging_needs_neither_pydantic_nor_yaml():
-    code = "import sys, ci_gate.policy.evaluate, ci_gate.policy.explain; print(sorted({'pydantic', 'ruamel', 'click'} & set(sys.modules)))"
+    modules = "ci_gate.policy.judging.evaluate, ci_gate.policy.judging.explain"
+    code = f"import sys, {modules}; print(sorted({{'pydantic', 'ruamel', 'click'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

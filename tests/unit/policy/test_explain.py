@@ -5,8 +5,8 @@ from datetime import date
 
 from ci_gate.model import Finding, Inventory
 from ci_gate.policy.effective import DenyClause, EffectivePolicy, Judges, NamedPolicy, Thresholds, Waiver
-from ci_gate.policy.evaluate import judge
-from ci_gate.policy.explain import explain
+from ci_gate.policy.judging.evaluate import judge
+from ci_gate.policy.judging.explain import explain
 
 TODAY = date(2026, 9, 1)
 PEM = Finding("pem", "/a.pem", "high")

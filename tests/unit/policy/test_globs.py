@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ci_gate.policy.globs import Glob, GlobIndex, wild_only
+from ci_gate.policy.judging.globs import Glob, GlobIndex, wild_only
 
 MATCHES = [
     ("/opt/app/a.pem", "/opt/app/a.pem"),

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ci_gate.model import Finding, Inventory
 from ci_gate.policy.effective import Baseline, BaselineEntry, DenyClause, EffectivePolicy, NamedPolicy, Thresholds
-from ci_gate.policy.evaluate import evaluate
-from ci_gate.policy.inherit import SCALARS, inherit, own_policy, value_of
-from ci_gate.policy.schema import Policy
+from ci_gate.policy.judging.evaluate import evaluate
+from ci_gate.policy.language.inherit import SCALARS, inherit, own_policy, value_of
+from ci_gate.policy.language.schema import Policy
 
 ALL = ("allow", "waivers", "baseline", "baseline_denied", "exempt", "extra_keys")
 LAYER, OTHER_LAYER = "a" * 64, "b" * 64

@@ -20,8 +20,8 @@ from ci_gate.policy.effective import (
     Thresholds,
     Waiver,
 )
-from ci_gate.policy.evaluate import evaluate, evidence_rules, for_image, judge
-from ci_gate.policy.explain import explain
+from ci_gate.policy.judging.evaluate import evaluate, evidence_rules, for_image, judge
+from ci_gate.policy.judging.explain import explain
 from ci_gate.verdict import Outcome, Validity
 
 TODAY = date(2026, 9, 1)
@@ -128,7 +128,7 @@ ANY = st.builds(
 )
 POLICY = (LENIENT | ANY).map(with_ids)
 IMAGE = st.none() | st.sampled_from(IMAGES)
-KNOWN = st.just({}) | st.none() | st.dictionaries(MARKS, st.integers(0, 3), max_size=2)
+KNOWN = st.sampled_from([None, {}]) | st.dictionaries(MARKS, st.integers(0, 3), max_size=2)
 AROUND = st.fixed_dictionaries(
     {"causes": st.sampled_from([(), (), (), (CUT_SHORT,)]), "known": KNOWN, "comparable": st.sampled_from([True, True, True, False])}
 )
@@ -233,6 +233,20 @@ def test_one_more_of_a_kind_never_unblocks(policy, looks, old, deployed, include
     never_unblocks((policy, before, None), (policy, after, None))
 
 
+@settings(deadline=None, max_examples=250)
+@given(LENIENT, LOOKS, st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=3))
+def test_of_findings_of_a_kind_fewer_baselines_never_unblock(policy, looks, olds):
+    alike = [Finding("pem", "/a", level, MD5S[0], layer) for level, layer in looks]
+    entries = [(BaselineEntry(alike[0].fingerprint, count), include_denied) for count, include_denied in olds]
+    baselines = tuple(Baseline("b.json", (entry,), TODAY, include_denied) for entry, include_denied in entries)
+    inventory = Inventory(number_alike(alike))
+    policy = replace(policy, waivers=())
+
+    for i in range(len(baselines)):
+        fewer = replace(policy, baselines=baselines[:i] + baselines[i + 1 :])
+        never_unblocks((replace(policy, baselines=baselines), inventory, None), (fewer, inventory, None))
+
+
 @law
 @given(POLICY, FINDINGS, AROUND, IMAGE, st.sampled_from(["high", "medium", "low", "total"]), st.integers(0, 3))
 def test_a_lower_threshold_never_unblocks(policy, findings, around, image, name, limit):
@@ -267,7 +281,7 @@ REMOVALS = {
 @law
 @given(POLICY, FINDINGS, AROUND, IMAGE)
 def test_removing_what_loosens_never_unblocks(policy, findings, around, image):
-    policy, around = aimed(policy, findings, around)
+    policy, around = aimed(policy, findings, {**around, "known": None})
     inventory = inventory_of(findings, around)
 
     for stricter in (remove(policy) for remove in REMOVALS.values()):
@@ -296,7 +310,7 @@ def test_adding_what_tightens_never_unblocks(policy, findings, around, image):
 @law
 @given(POLICY, FINDINGS, AROUND, IMAGE)
 def test_fewer_findings_in_the_deployed_image_never_unblock(policy, findings, around, image):
-    policy, around = aimed(policy, findings, around)
+    policy, around = aimed(policy, findings, {**around, "known": around["known"] or {}})
     inventory = inventory_of(findings, around)
     fewer = {mark: count - 1 for mark, count in (inventory.known or {}).items()}
     known = None if inventory.known is None else fewer
@@ -306,9 +320,9 @@ def test_fewer_findings_in_the_deployed_image_never_unblock(policy, findings, ar
 
 
 @law
-@given(POLICY, LOOSENING, FINDINGS, AROUND)
+@given(POLICY | st.just(EffectivePolicy(thresholds=Thresholds(total=0), unknown_keys="count")), LOOSENING, FINDINGS, AROUND)
 def test_an_unknown_image_never_passes_what_a_known_one_would_be_blocked_for(policy, loosening, findings, around):
-    policy, around = aimed(with_ids(replace(policy, overrides=(*policy.overrides, loosening))), findings, around)
+    policy, around = aimed(with_ids(replace(policy, overrides=(*policy.overrides, loosening))), findings, {**around, "known": None})
     inventory = inventory_of(findings, around)
 
     for image in (*IMAGES, "r.example.com/else"):

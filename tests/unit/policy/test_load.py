@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from ci_gate.catalog import catalog_keys, load_catalog
 from ci_gate.errors import ExitCode, InvalidDocumentError
-from ci_gate.policy import load
 from ci_gate.policy.effective import Baseline, BaselineEntry, DenyClause, Thresholds, canonical_text
-from ci_gate.policy.load import LoadedPolicy, builtin_policies, find_policy, load_policy, parse_policy
-from ci_gate.policy.schema import SECTIONS, Policy, field_names, policy_schema, schema_text
-from ci_gate.policy.sources import MAX_BYTES
-from ci_gate.policy.yamltree import MAX_ALIASED_NODES, read_tree
+from ci_gate.policy.language import load
+from ci_gate.policy.language.load import LoadedPolicy, builtin_policies, find_policy, load_policy, parse_policy
+from ci_gate.policy.language.schema import SECTIONS, Policy, field_names, policy_schema, schema_text
+from ci_gate.policy.language.sources import MAX_BYTES
+from ci_gate.policy.language.yamltree import MAX_ALIASED_NODES, read_tree
 
 GOOD = "version: 1\nthresholds: {high: 0}\n"
-REPOSITORY = Path(load.__file__).parents[2]
+REPOSITORY = Path(load.__file__).parents[3]
 
 
 def parse(text):

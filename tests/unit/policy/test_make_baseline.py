@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ci_gate.model import Finding, Image, ImageReference, RiskLevel, number_alike
-from ci_gate.policy.baseline import is_denied, make_baseline, read_baseline
+from ci_gate.policy.language.baseline import is_denied, make_baseline, read_baseline
 from ci_gate.verdict import Decision, ImageResult, Outcome, Verdict
 
 REFERENCE = ImageReference.parse("registry.example.com/shop/api:1")

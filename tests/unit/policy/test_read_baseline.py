@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ci_gate.errors import ExitCode, InvalidDocumentError
-from ci_gate.policy.baseline import MAX_BYTES, read_baseline
 from ci_gate.policy.effective import BaselineEntry
+from ci_gate.policy.language.baseline import MAX_BYTES, read_baseline
 
 A, B = "a" * 64, "b" * 64
 FILE = '{"version": 1, "images": [], "findings": [\n%s\n]}\n'

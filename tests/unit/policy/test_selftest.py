@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from ci_gate.policy.load import parse_policy
+from ci_gate.policy.language.load import parse_policy
 from ci_gate.policy.selftest import run_tests
 
 TODAY = date(2026, 9, 1)

@@ -9,8 +9,8 @@ from datetime import date
 import pytest
 
 from ci_gate.policy.effective import Baseline, DenyClause, EffectivePolicy, Override, Thresholds, Waiver, WaiverRules
-from ci_gate.policy.keys import denied_keys
-from ci_gate.policy.load import load_policy, parse_policy
+from ci_gate.policy.judging.keys import denied_keys
+from ci_gate.policy.language.load import load_policy, parse_policy
 from ci_gate.policy.show import Shown, narrowed, show_json, show_yaml
 
 LAYER = "ab" * 32

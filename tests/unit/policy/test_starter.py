@@ -8,8 +8,8 @@ from datetime import date, timedelta
 
 import pytest
 
-from ci_gate.policy.load import load_policy, parse_policy
-from ci_gate.policy.schema import SECTIONS, field_names
+from ci_gate.policy.language.load import load_policy, parse_policy
+from ci_gate.policy.language.schema import SECTIONS, field_names
 from ci_gate.policy.selftest import run_tests
 from ci_gate.policy.starter import StarterBaseline, starter_text
 

@@ -21,8 +21,8 @@ from ci_gate.policy.effective import (
     WaiverRules,
     canonical_text,
 )
-from ci_gate.policy.load import load_policy
-from ci_gate.policy.stored import StoredPolicyError, stored_judges
+from ci_gate.policy.language.load import load_policy
+from ci_gate.policy.language.stored import StoredPolicyError, stored_judges
 
 WAIVER = Waiver("W-1", ("pem",), ("/a/**",), ("ab" * 16,), ("cd" * 32,), ("*/shop/api",), "r", "o", "t", date(2026, 1, 1), date(2026, 2, 1))
 FULL = EffectivePolicy(

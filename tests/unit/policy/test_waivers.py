@@ -8,7 +8,7 @@ import pytest
 from ci_gate.catalog import catalog_keys
 from ci_gate.model import Finding
 from ci_gate.policy.effective import Baseline, Waiver
-from ci_gate.policy.waivers import WaiverIndex, in_force, validity
+from ci_gate.policy.judging.waivers import WaiverIndex, in_force, validity
 from ci_gate.verdict import Validity
 
 TODAY = date(2026, 9, 1)

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from ci_gate.errors import ExitCode, InvalidDocumentError
-from ci_gate.policy.load import parse_policy
+from ci_gate.policy.language.load import parse_policy
 
 
 @dataclass(frozen=True)

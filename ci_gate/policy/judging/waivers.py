@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ci_gate.policy.effective import Baseline, Waiver
-from ci_gate.policy.globs import GlobIndex
-from ci_gate.policy.keys import all_matching
+from ci_gate.policy.judging.globs import GlobIndex
+from ci_gate.policy.judging.keys import all_matching
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
@@ -120,9 +120,12 @@ class _OfKey:
         self._by_path = GlobIndex(paths)
 
     def fitting(self, finding: Finding, fingerprint: str) -> tuple[Alike, ...]:
-        filed = (*self._by_fingerprint.get(fingerprint, ()), *self._by_md5.get(finding.md5.lower(), ()))
-        by_path = dict.fromkeys(self._by_path.find(finding.path))
-        return (*self._always, *(group for group in filed if group.fits(finding, fingerprint)), *by_path)
+        found = list(self._always)
+        if filed := (*self._by_fingerprint.get(fingerprint, ()), *self._by_md5.get(finding.md5.lower(), ())):
+            found += (group for group in filed if group.fits(finding, fingerprint))
+        if by_path := self._by_path.find(finding.path):
+            found += dict.fromkeys(by_path)
+        return tuple(found)
 
 
 def _file(shelf: dict[str, list[Alike]], names: Iterable[str], group: Alike) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.complaints import validate
-from ci_gate.policy.files import decode
+from ci_gate.policy.language.complaints import validate
+from ci_gate.policy.language.files import decode
+from ci_gate.policy.language.yamltree import Node, TreeError, read_tree
 from ci_gate.policy.problems import Document, Problem
-from ci_gate.policy.yamltree import Node, TreeError, read_tree
 
 if TYPE_CHECKING:
-    from ci_gate.policy.schema import Policy
+    from ci_gate.policy.language.schema import Policy
 
 MAX_LINES = 40_000
 MAX_LINE = 20_000

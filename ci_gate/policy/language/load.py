@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import InvalidDocumentError
-from ci_gate.policy.baseline import read_baseline
-from ci_gate.policy.checks import check_sense
-from ci_gate.policy.checks_keys import check_judges
 from ci_gate.policy.effective import Baseline, EffectivePolicy, NamedPolicy, canonical_text
-from ci_gate.policy.files import read_file
-from ci_gate.policy.inherit import inherit, own_policy
-from ci_gate.policy.origins import trace_origins
-from ci_gate.policy.parse import parse_text
-from ci_gate.policy.problems import Problem, did_you_mean, excerpt, quoted, shown
-from ci_gate.policy.sources import (
+from ci_gate.policy.language.baseline import read_baseline
+from ci_gate.policy.language.checks import check_sense
+from ci_gate.policy.language.checks_keys import check_judges
+from ci_gate.policy.language.files import read_file
+from ci_gate.policy.language.inherit import inherit, own_policy
+from ci_gate.policy.language.origins import trace_origins
+from ci_gate.policy.language.parse import parse_text
+from ci_gate.policy.language.sources import (
     MAX_BYTES,
     NOUN,
     Source,
@@ -32,17 +31,18 @@ from ci_gate.policy.sources import (
     join_origin,
     read_source,
 )
+from ci_gate.policy.problems import Problem, did_you_mean, excerpt, quoted, shown
 from ci_gate.verdict import PolicySummary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from ci_gate.errors import Cause
-    from ci_gate.policy.inherit import Inherited
-    from ci_gate.policy.parse import Parsed
-    from ci_gate.policy.permits import Asks
+    from ci_gate.policy.language.inherit import Inherited
+    from ci_gate.policy.language.parse import Parsed
+    from ci_gate.policy.language.permits import Asks
+    from ci_gate.policy.language.schema import Policy
     from ci_gate.policy.problems import FieldPath
-    from ci_gate.policy.schema import Policy
 
 MAX_DEPTH = 5  # of policies that extend policies
 MAX_POLICIES = 20

@@ -6,16 +6,16 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.checks_keys import check_allow, check_deny, check_known, check_once, denied_by, named_by
-from ci_gate.policy.globs import Glob, split, wild_only
-from ci_gate.policy.keys import all_matching, is_glob
+from ci_gate.policy.judging.globs import Glob, split, wild_only
+from ci_gate.policy.judging.keys import all_matching, is_glob
+from ci_gate.policy.language.checks_keys import check_allow, check_deny, check_known, check_once, denied_by, named_by
 from ci_gate.policy.problems import FieldPath, Problem, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ci_gate.policy.checks_keys import KeyNames
-    from ci_gate.policy.yamltree import Node
+    from ci_gate.policy.language.checks_keys import KeyNames
+    from ci_gate.policy.language.yamltree import Node
 
 _LEVELS = ("high", "medium", "low", "total")
 _LEAST_LITERALS = 3

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from ci_gate.model import EvidenceRules, Inventory, RiskLevel
 from ci_gate.policy.effective import EffectivePolicy, Judges, Thresholds
-from ci_gate.policy.globs import Glob
-from ci_gate.policy.keys import key_rules
-from ci_gate.policy.limits import Limit, against_limits, limits_of
-from ci_gate.policy.outcomes import baseline_uses, level_causes, rule_results, waiver_uses
-from ci_gate.policy.rows import Row, is_partial, rows_of
-from ci_gate.policy.steps import Answer, Bench, Case, decide
+from ci_gate.policy.judging.globs import Glob
+from ci_gate.policy.judging.keys import key_rules
+from ci_gate.policy.judging.limits import Limit, against_limits, limits_of
+from ci_gate.policy.judging.outcomes import baseline_uses, level_causes, rule_results, waiver_uses
+from ci_gate.policy.judging.rows import Row, is_partial, rows_of
+from ci_gate.policy.judging.steps import Answer, Bench, Case, decide
 from ci_gate.verdict import Decision, Outcome, Verdict
 
 if TYPE_CHECKING:

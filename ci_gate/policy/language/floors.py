@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
 from ci_gate.policy.effective import Judges, NamedPolicy, canonical_text
-from ci_gate.policy.load import load_policy
+from ci_gate.policy.language.load import load_policy
 from ci_gate.policy.problems import excerpt
 from ci_gate.verdict import FloorSummary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ci_gate.policy.load import LoadedPolicy
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.verdict import PolicySummary
 
 _HEX_DIGITS = frozenset("0123456789abcdef")

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ci_gate.model import RiskLevel
-from ci_gate.policy.steps import Answer
+from ci_gate.policy.judging.steps import Answer
 from ci_gate.verdict import Outcome, RuleResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ci_gate.policy.effective import Thresholds
-    from ci_gate.policy.steps import Case
+    from ci_gate.policy.judging.steps import Case
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from json import JSONDecodeError, JSONDecoder
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.policy.effective import BaselineEntry
-from ci_gate.policy.files import decode, read_file
+from ci_gate.policy.language.files import decode, read_file
 from ci_gate.policy.problems import MAX_CAUSES, Document, Problem, quoted
 from ci_gate.verdict import Outcome
 

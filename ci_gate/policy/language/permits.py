@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.keys import all_matching, denied_keys, known_keys
-from ci_gate.policy.waiver_rules import all_waivers
+from ci_gate.policy.judging.keys import all_matching, denied_keys, known_keys
+from ci_gate.policy.language.waiver_rules import all_waivers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

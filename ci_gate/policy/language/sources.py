@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.files import read_file
+from ci_gate.policy.language.files import read_file
 from ci_gate.policy.problems import did_you_mean, excerpt, quoted
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class WrongEntryError(Exception):
 @cache
 def builtin_policies() -> Mapping[str, Path]:
     """Return the ready policies by name: beside the package where it is installed, in ``policies/`` of a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]
     for folder in (package / "policies", package.parent / "policies"):
         found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
         if "default" in found:

@@ -6,16 +6,16 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode
+from ci_gate.policy.judging.waivers import validity
 from ci_gate.policy.problems import excerpt
-from ci_gate.policy.waivers import validity
 from ci_gate.verdict import BaselineUse, Decision, Outcome, RuleResult, WaiverUse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ci_gate.policy.effective import Baseline
-    from ci_gate.policy.limits import Limit
-    from ci_gate.policy.steps import Bench, Case
+    from ci_gate.policy.judging.limits import Limit
+    from ci_gate.policy.judging.steps import Bench, Case
 
 _MAX_NAMED = 5
 _MAX_WORD = 64

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.catalog import catalog_keys, load_catalog
-from ci_gate.policy.keys import all_matching, denied_keys, fold, group_keys, is_glob, key_rules, matching
+from ci_gate.policy.judging.keys import all_matching, denied_keys, fold, group_keys, is_glob, key_rules, matching
 from ci_gate.policy.problems import FieldPath, Problem, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci_gate.policy.effective import EffectivePolicy
-    from ci_gate.policy.yamltree import Node
+    from ci_gate.policy.language.yamltree import Node
 
 LIST_KEYS = "`ci-gate keys` lists the keys; a key that the catalog does not have goes under extra_keys first."
 MAX_MATCHES = 1_000_000  # of globs against keys: some seconds

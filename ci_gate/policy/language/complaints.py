@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from ci_gate.policy.language.schema import MAX_COUNT, MAX_DAYS, MAX_TEXT, MAX_WORD, SECTIONS, Policy, field_names
+from ci_gate.policy.language.yamltree import MAX_ITEMS, Node
 from ci_gate.policy.problems import FieldPath, Problem, quoted, shown
-from ci_gate.policy.schema import MAX_COUNT, MAX_DAYS, MAX_TEXT, MAX_WORD, SECTIONS, Policy, field_names
-from ci_gate.policy.yamltree import MAX_ITEMS, Node
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

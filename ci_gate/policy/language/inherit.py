@@ -20,15 +20,15 @@ from ci_gate.policy.effective import (
     Waiver,
     WaiverRules,
 )
-from ci_gate.policy.keys import all_matching, denied_keys, known_keys
-from ci_gate.policy.permits import Asks, loosened, permits_beyond
-from ci_gate.policy.waiver_rules import Fault, clashes, rule_faults
+from ci_gate.policy.judging.keys import all_matching, denied_keys, known_keys
+from ci_gate.policy.language.permits import Asks, loosened, permits_beyond
+from ci_gate.policy.language.waiver_rules import Fault, clashes, rule_faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from ci_gate.policy import schema
     from ci_gate.policy.effective import NamedPolicy
+    from ci_gate.policy.language import schema
     from ci_gate.policy.problems import FieldPath
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.evaluate import Hearing, hear_all, join
-from ci_gate.policy.steps import STEPS, answers
+from ci_gate.policy.judging.evaluate import Hearing, hear_all, join
+from ci_gate.policy.judging.steps import STEPS, answers
 from ci_gate.verdict import Decision, Outcome
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ci_gate.model import Inventory
     from ci_gate.policy.effective import Judges
-    from ci_gate.policy.steps import Case
+    from ci_gate.policy.judging.steps import Case
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Trace:
 
 
 def explain(judges: Judges, inventory: Inventory, today: date, image: str | None = None) -> tuple[Trace, ...]:
-    """Return the decisions that :func:`~ci_gate.policy.evaluate.judge` makes, in its order, each with its steps."""
+    """Return the decisions that :func:`~ci_gate.policy.judging.evaluate.judge` makes, in its order, each with its steps."""
     hearings = hear_all(judges, inventory, today, image)
     prefixes = ("", *(f"floor[{floor.name}] " for floor in judges.floors))
     traces = []

@@ -13,7 +13,7 @@ from fnmatch import translate
 from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from ci_gate.policy.keys import is_glob
+from ci_gate.policy.judging.keys import is_glob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -135,6 +135,7 @@ class _Needle(NamedTuple):
 
 
 _WHOLE, _HEAD, _INSIDE = range(3)  # the cheapest to look up first
+_GRAM = 4
 _NOTHING: tuple[Glob, ...] = ()
 
 
@@ -147,7 +148,9 @@ def _needles(glob: Glob) -> Iterator[_Needle]:
             continue
         if head:
             yield _Needle(_HEAD, head)
-        yield from (_Needle(_INSIDE, piece) for piece in rest if piece)
+        for piece in rest:  # any part of it will do: of one length they are looked up in one go
+            size = min(len(piece), _GRAM)
+            yield from (_Needle(_INSIDE, piece[start : start + size]) for start in range(len(piece) - size + 1) if size)
 
 
 class GlobIndex(Generic[T]):
@@ -202,6 +205,6 @@ class GlobIndex(Generic[T]):
         places = [whole.get(segment, _NOTHING)]
         places += [head.get(segment[:length], _NOTHING) for length in self._head_lengths]
         for length in self._inside_lengths:
-            pieces = {segment[start : start + length] for start in range(len(segment) - length + 1)}
-            places += [inside[piece] for piece in pieces if piece in inside]
+            starts = range(len(segment) - length + 1)
+            places += [inside[piece] for piece in {segment[start : start + length] for start in starts} & inside.keys()]
         return [glob for place in places for glob in place]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from heapq import nsmallest
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ci_gate.model import RiskLevel, normalise_digest
-from ci_gate.policy.keys import key_rules
+from ci_gate.policy.judging.keys import key_rules
+from ci_gate.policy.judging.rows import DOCUMENTED, Row, documented_level
+from ci_gate.policy.judging.waivers import Alike, WaiverIndex, in_force
 from ci_gate.policy.problems import excerpt
-from ci_gate.policy.rows import DOCUMENTED, Row, documented_level
-from ci_gate.policy.waivers import Alike, WaiverIndex, in_force
 from ci_gate.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Bench:
         self._exempt = frozenset(policy.exempt_layers)
         self._base = self._exempt.union(policy.label_layers)
         self._denials: dict[str, Denial | None] = {}
+        self._waived: dict[str, Answer] = {}
         self._levels: dict[str, tuple[RiskLevel | None, tuple[RiskLevel, ...]]] = {}
 
     def case(self, row: Row) -> Case:
@@ -100,19 +102,32 @@ class Bench:
         """Tell whether a finding is in a layer whose findings do not count."""
         return case.base_image and normalise_digest(case.row.finding.layer_digest) in self._exempt
 
+    def waived_by(self, waiver: Waiver) -> Answer:
+        """Return what is said of every finding that a waiver covers."""
+        if waiver.id not in self._waived:
+            until = f" until {waiver.expires}" if waiver.expires else ""
+            reason = f": {waiver.reason}" if waiver.reason else ""
+            by = ", ".join(f"{what} {who}" for what, who in (("owner", waiver.owner), ("ticket", waiver.ticket)) if who)
+            text = f"waived by {waiver.id}{until}{reason}{f' ({by})' if by else ''}"
+            self._waived[waiver.id] = Answer(Outcome.WAIVED, f"waivers.{waiver.id}", text)
+        return self._waived[waiver.id]
+
     def lapsed(self, case: Case) -> tuple[str, ...]:
         """Say which waivers and baselines would cover a finding if they were in force."""
         if not case.waivers and not self._lapsed:
             return ()
-        first = nsmallest(_MAX_LAPSED, (w for group in case.waivers for w in group.lapsed[:_MAX_LAPSED]), key=lambda waiver: waiver.id)
-        texts = [self._lapsed_text(waiver) for waiver in first]
-        more = sum(len(group.lapsed) for group in case.waivers) - len(first)
-        if more:
-            texts.append(f"and {more} more waivers that are not in force")
+        texts = self.lapsed_waivers(case)
         count, baseline = (self._lapsed_denied if case.denial else self._lapsed).get(case.row.fingerprint, (0, None))
         if baseline is not None and case.row.nth <= count:
             texts.append(f"baseline {excerpt(baseline.file, _MAX_FILE)} expired on {baseline.expires}")
         return tuple(texts)
+
+    def lapsed_waivers(self, case: Case) -> list[str]:
+        """Say which waivers would cover a finding if they were in force: the first few, and how many more."""
+        first = nsmallest(_MAX_LAPSED, (w for group in case.waivers for w in group.lapsed[:_MAX_LAPSED]), key=_id_of)
+        texts = [self._lapsed_text(waiver) for waiver in first]
+        more = sum(len(group.lapsed) for group in case.waivers) - len(first)
+        return [*texts, f"and {more} more waivers that are not in force"] if more else texts
 
     def _lapsed_text(self, waiver: Waiver) -> str:
         if waiver.created is not None and self.today < waiver.created:
@@ -152,13 +167,10 @@ def answers(bench: Bench, case: Case) -> Iterator[tuple[str, Answer]]:
 
 
 def _waived(bench: Bench, case: Case) -> Answer:
-    valid = min((group.valid for group in case.waivers if group.valid is not None), key=lambda waiver: waiver.id, default=None)
-    if valid is None:
-        return _no("; ".join(bench.lapsed(case)) if case.waivers else "no waiver fits it")
-    until = f" until {valid.expires}" if valid.expires else ""
-    reason = f": {valid.reason}" if valid.reason else ""
-    by = ", ".join(f"{what} {who}" for what, who in (("owner", valid.owner), ("ticket", valid.ticket)) if who)
-    return Answer(Outcome.WAIVED, f"waivers.{valid.id}", f"waived by {valid.id}{until}{reason}{f' ({by})' if by else ''}")
+    valid = [group.valid for group in case.waivers if group.valid is not None]
+    if valid:
+        return bench.waived_by(min(valid, key=_id_of))
+    return _no("; ".join(bench.lapsed_waivers(case))) if case.waivers else _NO_WAIVER
 
 
 def _baselined_although_denied(bench: Bench, case: Case) -> Answer:
@@ -233,6 +245,8 @@ def _no(text: str) -> Answer:
     return Answer(None, "", text)
 
 
+_id_of = attrgetter("id")
+_NO_WAIVER = _no("no waiver fits it")
 _NOT_DENIED = _no("its key is not denied")
 _NOT_ALLOWED = _no("its key is not allowed")
 _NO_BASELINE = _no("no baseline that is in force covers it")

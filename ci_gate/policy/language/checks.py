@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.checks_exceptions import check_overrides, check_waivers
-from ci_gate.policy.checks_keys import KeyNames, check_globs, check_keys, check_once
+from ci_gate.policy.language.checks_exceptions import check_overrides, check_waivers
+from ci_gate.policy.language.checks_keys import KeyNames, check_globs, check_keys, check_once
 from ci_gate.policy.problems import Problem, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci_gate.policy.effective import EffectivePolicy
-    from ci_gate.policy.yamltree import Node
+    from ci_gate.policy.language.yamltree import Node
 
 MAX_GIVEN = 100_000
 # The lists of which each entry may be there once, beside those of keys, waivers and overrides.

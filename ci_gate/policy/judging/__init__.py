@@ -1,0 +1,1 @@
+"""What an effective policy says of findings. Pure: neither pydantic nor YAML is imported here."""
