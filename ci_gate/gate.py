@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, GateError, IncompleteError, error_for
-from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState
+from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, proven_name
 from ci_gate.policy.judging.evaluate import evidence_rules, judge
 from ci_gate.verdict import Comparison, ImageResult
 
@@ -33,11 +33,6 @@ class Asked:
     uuid: str | None = None
     since: ImageReference | None = None
 
-    @property
-    def canonical(self) -> str | None:
-        """What the patterns of policies match against; ``None`` where only a uuid is known."""
-        return self.reference.canonical if self.reference else None
-
 
 @dataclass(frozen=True, slots=True)
 class Judging:
@@ -51,7 +46,8 @@ class Judging:
 
 def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline: Deadline) -> ImageResult:
     """Decide whether an image may be deployed. Never raises a ``GateError``: a failure is part of the result."""
-    rules = evidence_rules(judging.judges, asked.canonical)
+    name = asked.reference.canonical if asked.reference else None
+    rules = evidence_rules(judging.judges, name)
     evidence: tuple[Proof, ...] = (source.info.proof,)
     failures: tuple[Cause, ...] = ()
     image: Image | None = None
@@ -61,6 +57,8 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
         with deadline.stage("resolve"):
             image, identity = source.find_image(asked.reference, asked.uuid, rules, deadline)  # matched exactly, by digest
         evidence += (identity,)
+        name = proven_name(asked.reference, evidence)
+        rules = evidence_rules(judging.judges, name)
         with deadline.stage("scan"):
             image, scanned = source.await_scan(image, rules, deadline)  # an unfinished scan proves nothing
         evidence += (scanned,)
@@ -78,7 +76,7 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
         failures += error.causes
     with deadline.stage("judge"):
         # What was read is judged, whatever cut it short.
-        verdict = judge(judging.judges, inventory, judging.today, asked.canonical, mode=judging.mode, name=judging.name)
+        verdict = judge(judging.judges, inventory, judging.today, name, mode=judging.mode, name=judging.name)
     known_here = _occurring(inventory.known or {}, inventory.findings)
     return ImageResult(asked.text, asked.reference, image, evidence, verdict, failures, compared, known_here)
 

@@ -85,6 +85,16 @@ class ImageReference:
         return f"{self.canonical}{f':{self.tag}' if self.tag else ''}{f'@sha256:{self.digest}' if self.digest else ''}"
 
 
+# Stands for the host of a registry that the service does not name, in what patterns match against (RFC 2606: no host has such a name).
+UNPROVEN_HOST = "unproven.invalid"
+
+
+def public_registry(host: str) -> str:
+    """Return the public name of a registry host: one registry is reached by several, such as ``registry-vpc.…`` inside a network."""
+    first, dot, rest = host.strip().lower().removesuffix(":443").removesuffix(".").partition(".")
+    return f"{first.removesuffix('-vpc').removesuffix('-internal')}{dot}{rest}"
+
+
 def _no_reference(text: str, why: str) -> UsageError:
     return UsageError(f"{text[:200]!r} is no image reference: {why}", advice=f"Write it like {_EXAMPLE}.")
 
@@ -158,6 +168,17 @@ class Proof:
     detail: str
     figures: tuple[tuple[str, int | str], ...] = ()
     cause: Cause | None = None
+
+
+def proven_name(reference: ImageReference | None, evidence: Iterable[Proof]) -> str | None:
+    """Return what the patterns of policies match against: ``registry/namespace/repository``; ``None`` where only a uuid is known.
+
+    The service tells namespace and repository of an image, but not always the host of its registry: that is :data:`UNPROVEN_HOST` then.
+    """
+    if reference is None:
+        return None
+    told = next((dict(proof.figures).get("registry") for proof in evidence if proof.name == "identity"), "told")
+    return reference.canonical if told == "told" else replace(reference, registry=UNPROVEN_HOST).canonical
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,12 +170,12 @@ def _of_images(images: tuple[str, ...], policy: str | None, connection: Connecti
 
 
 def _judged_again(image: ImageResult, loaded: LoadedPolicy) -> ImageResult:
-    from ci_gate.model import Inventory
+    from ci_gate.model import Inventory, proven_name
     from ci_gate.policy.effective import Judges
     from ci_gate.policy.judging.evaluate import judge
 
     inventory = Inventory(tuple(decision.finding for decision in image.verdict.decisions), image.evidence)
-    canonical = image.reference.canonical if image.reference else None
+    canonical = proven_name(image.reference, image.evidence)
     return replace(image, verdict=judge(Judges(loaded.policy), inventory, today_utc(), canonical, name=loaded.summary.name))
 
 

@@ -39,8 +39,6 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 @click.option(
     "--metadata-file",
     type=click.Path(path_type=Path),
-    envvar="CI_GATE_METADATA_FILE",
-    show_envvar=True,
     help="Take the digest from the file that `docker buildx build --metadata-file` wrote.",
 )
 @click.option("--image-uuid", metavar="UUID", help="Resolve by Security Center's uuid; with IMAGE both must agree.")

@@ -7,7 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode, GateError
-from ci_gate.model import Finding, Image, ImageReference, Inventory, Proof, ProofState, SourceInfo, normalise_digest
+from ci_gate.model import Finding, Image, ImageReference, Inventory, Proof, ProofState, SourceInfo, normalise_digest, proven_name
 from ci_gate.replay.contradictions import contradictions, contradicts
 from ci_gate.result_document.read import read_document
 from ci_gate.verdict import Comparison, FloorSummary, PolicySummary
@@ -39,8 +39,8 @@ class SavedImage:
 
     @property
     def canonical(self) -> str | None:
-        """What the patterns of policies match against; ``None`` where only a uuid is known."""
-        return self.reference.canonical if self.reference else None
+        """What the patterns of policies match against, as far as it was proven; ``None`` where only a uuid is known."""
+        return proven_name(self.reference, self.evidence)
 
     def failures(self, judged: Collection[Cause]) -> tuple[Cause, ...]:
         """Return the causes that are neither of a proof, which is proven again, nor in ``judged``, those of the verdict."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError, error_for
-from ci_gate.model import EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest
+from ci_gate.model import EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest, public_registry
 from ci_gate.security_center.contracts import to_int
 from ci_gate.security_center.paging import Request, read_listings
 
@@ -150,20 +150,14 @@ def _matches(row: JsonObject, reference: ImageReference) -> bool:
             return False
     elif row.get("Tag") != (reference.tag or "latest"):
         return False
-    hosts = {_public(host) for host in _hosts(row.get("Endpoints"))}
-    return not hosts or _public(reference.registry) in hosts
+    hosts = {public_registry(host) for host in _hosts(row.get("Endpoints"))}
+    return not hosts or public_registry(reference.registry) in hosts
 
 
 def _are_of(rows: list[JsonObject], reference: ImageReference) -> bool:
     """Whether rows of one uuid, a row a tag, are of the image: one matches, and none is of another repository or registry."""
     anywhere = replace(reference, tag=None, digest=_digest(rows[0]))
     return any(_matches(row, reference) for row in rows) and all(_matches(row, anywhere) for row in rows)
-
-
-def _public(host: str) -> str:
-    """Return the public name of a registry host: one registry is reached by several, such as ``registry-vpc.…`` inside a network."""
-    first, dot, rest = host.strip().lower().removesuffix(":443").removesuffix(".").partition(".")
-    return f"{first.removesuffix('-vpc').removesuffix('-internal')}{dot}{rest}"
 
 
 def _hosts(endpoints: object) -> set[str]:

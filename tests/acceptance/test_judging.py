@@ -77,6 +77,34 @@ def test_a_waiver_with_images_waives_nothing_where_only_a_uuid_is_known(gate):
     assert (10, 0) == (by_uuid.code, by_both.code), by_uuid.err + by_both.err
 
 
+class TestNamesOfTheRegistry:
+    """Rules for some images hold however the registry is called, and nothing is believed of a host that the service does not name."""
+
+    tighter = (
+        "version: 1\nname: p\nthresholds: {low: 9}\nevidence: {settle: 0s}\noverrides:\n  - images: [REGISTRY]\n    thresholds: {low: 0}\n"
+    )
+
+    @pytest.mark.parametrize("host", ["registry.example.com", "registry-vpc.example.com", "registry.example.com:443"])
+    @pytest.mark.parametrize("pattern", ["registry.example.com/shop/**", "registry-internal.example.com/shop/api"])
+    def test_what_tightens_holds_for_every_name_of_the_registry(self, gate, host, pattern):
+        policy = gate.policy(self.tighter.replace("REGISTRY", pattern))
+
+        finished = gate.check(gate.world(image(finding())), "-p", policy, reference=REFERENCE.replace("registry.example.com", host))
+
+        assert 10 == finished.code, finished.err
+
+    def test_what_tightens_holds_where_the_host_is_not_told_and_what_loosens_for_a_host_does_not(self, gate):
+        world = gate.world(image(PEM, finding(), endpoints=[]))
+        tighter = gate.policy(self.tighter.replace("REGISTRY", "registry.example.com/shop/**"))
+        other = REFERENCE.replace("registry.example.com", "other.example.com")
+
+        assert 10 == gate.check(world, "-p", tighter, reference=other).code
+        for pattern, code in (("other.example.com/shop/api", 10), ("*/shop/api", 0)):
+            waiving_policy = gate.policy(waiving(today(), images=[pattern]))
+            assert code == gate.check(world, "-p", waiving_policy, reference=other).code, pattern
+            assert code == gate.run("replay", "reports/result.json").code, pattern
+
+
 class TestFloor:
     """A policy in the checkout cannot soften what the job hands over."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
-from ci_gate.model import EvidenceRules, Inventory, RiskLevel
+from ci_gate.model import UNPROVEN_HOST, EvidenceRules, Inventory, RiskLevel, public_registry
 from ci_gate.policy.effective import EffectivePolicy, Judges, Thresholds
 from ci_gate.policy.judging.globs import Glob
 from ci_gate.policy.judging.keys import key_rules
@@ -35,9 +35,10 @@ def for_image(policy: EffectivePolicy, image: str | None) -> EffectivePolicy:
     """Return the policy for one image (``registry/namespace/repository``): overrides folded in, waivers of other images left out.
 
     Where the image is not known, every override may be meant: what they tighten holds, and nothing that is for some images loosens.
+    The same goes for the host of its registry (``UNPROVEN_HOST``); and what tightens for one name of a registry does so for all its names.
     """
-    meant = [override for override in policy.overrides if image is None or _is_for(override.images, image)]
-    loosening = [] if image is None else meant
+    meant = [override for override in policy.overrides if _may_be_for(override.images, image)]
+    loosening = [override for override in meant if _is_for(override.images, image)]
     waivers = (*policy.waivers, *(waiver for override in loosening for waiver in override.waivers))
     return replace(
         policy,
@@ -134,6 +135,19 @@ def _in_mode(policy: EffectivePolicy, mode: str | None) -> EffectivePolicy:
 
 def _is_for(patterns: Iterable[str], image: str | None) -> bool:
     return image is not None and any(Glob.parse(pattern).matches(image) for pattern in patterns)
+
+
+def _may_be_for(patterns: Iterable[str], image: str | None) -> bool:
+    """Tell whether rules for some images may be meant for this one, by any name that its registry may have."""
+    if image is None:
+        return True
+    host, _, repository = image.partition("/")
+    if host == UNPROVEN_HOST:
+        # Whatever host a pattern begins with, the image may be there; `**` may stand for it and for more.
+        return _is_for([pattern if pattern.startswith("**") else f"*/{pattern.partition('/')[2]}" for pattern in patterns], image)
+    first, dot, rest = public_registry(host).partition(".")
+    hosts = {host, *(f"{first}{network}{dot}{rest}{port}" for network in ("", "-vpc", "-internal") for port in ("", ":443"))}
+    return any(_is_for(patterns, f"{name}/{repository}") for name in sorted(hosts))
 
 
 def _lowest(every: Sequence[Thresholds]) -> Thresholds:

@@ -10,7 +10,7 @@ import pytest
 
 from ci_gate.catalog import catalog_keys, load_catalog
 from ci_gate.errors import Cause, ExitCode
-from ci_gate.model import Finding, Inventory, Proof, ProofState, RiskLevel, number_alike
+from ci_gate.model import UNPROVEN_HOST, Finding, Inventory, Proof, ProofState, RiskLevel, number_alike
 from ci_gate.policy.effective import (
     Baseline,
     BaselineEntry,
@@ -699,3 +699,25 @@ def test_judging_needs_neither_pydantic_nor_yaml():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "image", "tightens", "loosens"),
+    [
+        ("registry.example.com/shop/**", "registry.example.com/shop/api", True, True),
+        ("registry.example.com/shop/**", "registry-vpc.example.com/shop/api", True, False),
+        ("registry-internal.example.com:443/shop/*", "registry.example.com/shop/api", True, False),
+        ("registry.example.com/shop/**", "registry.example.org/shop/api", False, False),
+        ("registry.example.com/shop/**", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("registry.example.com/web/**", f"{UNPROVEN_HOST}/shop/api", False, False),
+        ("*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, True),
+        ("**/api", f"{UNPROVEN_HOST}/shop/api", True, True),
+        ("registry.example.com/shop/api", None, True, False),
+    ],
+)
+def test_an_override_tightens_for_every_name_that_a_registry_may_have_and_loosens_for_the_proven_one(pattern, image, tightens, loosens):
+    override = Override((pattern,), allow=("pem",), thresholds=Thresholds(low=0))
+    policy = for_image(EffectivePolicy(thresholds=Thresholds(low=9), overrides=(override,)), image)
+
+    assert tightens == (policy.thresholds.low == 0)
+    assert loosens == ("pem" in policy.allow)
