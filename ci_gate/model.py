@@ -24,6 +24,7 @@ class RiskLevel(StrEnum):
     LOW = "low"
 
 
+_MD5 = re.compile(r"[0-9A-Fa-f]{32}")
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
@@ -141,10 +142,16 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over key, path and MD5 of the file (without MD5, the layer digest), as hex. Rows that are alike share it."""
-        parts = (self.key, self.path, f"md5:{self.md5.lower()}" if self.md5 else f"layer:{normalise_digest(self.layer_digest)}")
+        has_md5 = _MD5.fullmatch(self.md5) is not None
+        parts = (self.key, self.path, f"md5:{self.md5.lower()}" if has_md5 else f"layer:{normalise_digest(self.layer_digest)}")
         # JSON-like framing would need escapes for lone surrogates; lengths frame any text unambiguously.
         framed = b"".join(b"%d:" % len(raw) + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
         return hashlib.sha256(framed).hexdigest()
+
+    @property
+    def has_content(self) -> bool:
+        """Whether an MD5 or a layer ties it to content: without one, nobody can say that another finding is the same."""
+        return bool(_MD5.fullmatch(self.md5) or _HEX64.fullmatch(normalise_digest(self.layer_digest)))
 
 
 class ProofState(StrEnum):

@@ -193,7 +193,7 @@ def _judging(
             advice="Run the check again, or give --policy and --as-of.",
             where=run.origin,
         )
-    named, told = _floors(opened, floors)
+    named, told = _floors(opened, floors, policy.summary.name if policy else run.policy.name)
     if policy is not None:
         judges, mode = Judges(policy.policy, named), None
         name, origin = policy.summary.name, policy.summary.origin
@@ -206,14 +206,13 @@ def _judging(
     return summary, Judging(judges, today, name, mode)
 
 
-def _floors(opened: Reopened, floors: Sequence[LoadedPolicy]) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
+def _floors(opened: Reopened, floors: Sequence[LoadedPolicy], beside: str) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
     """Return the floors that were given, else the stored ones."""
-    from ci_gate.policy.language.floors import summarise
+    from ci_gate.policy.language.floors import name_floors
 
     if not floors:
         return (opened.judging.judges.floors if opened.judging else ()), opened.run.policy.floors
-    summary, judges = summarise(floors[0], floors)  # of the policy, only the floors are wanted
-    return judges.floors, summary.floors
+    return name_floors(floors, beside=beside)
 
 
 def _say_origin(opened: Reopened) -> None:

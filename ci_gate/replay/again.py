@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode
@@ -11,6 +13,7 @@ from ci_gate.model import Proof, ProofState
 from ci_gate.replay.contradictions import contradicts, cut
 from ci_gate.replay.evidence import AGAIN, prove
 from ci_gate.replay.saved import NOT_COMPLETE
+from ci_gate.result_document.shapes import FindingDocument, ImageResultDocument, ResultDocument
 from ci_gate.result_document.write import to_document
 from ci_gate.verdict import ImageResult, RunResult
 
@@ -19,8 +22,11 @@ if TYPE_CHECKING:
 
     from ci_gate.model import EvidenceRules
     from ci_gate.replay.saved import SavedImage, SavedRun
-    from ci_gate.result_document.shapes import FindingDocument
     from ci_gate.verdict import Verdict
+
+_RUN = frozenset(ResultDocument.__annotations__)
+_IMAGE = frozenset(ImageResultDocument.__annotations__)
+_row = itemgetter("key", "decision", *sorted(FindingDocument.__annotations__.keys() - {"key", "decision"}))
 
 
 def as_saved(run: SavedRun, verdict: Verdict) -> Verdict:
@@ -36,19 +42,22 @@ def check_verdict(run: SavedRun, verdicts: Sequence[Verdict]) -> None:
     :param verdicts: one for each image, :func:`as_saved`.
     :raises InvalidDocumentError: if the saved verdict does not follow from the findings.
     """
-    results = [
+    results = tuple(
         replace(_result(image, verdict), evidence=image.evidence, failures=image.failures(verdict.causes))
         for image, verdict in zip(run.images, verdicts, strict=True)
-    ]
-    again = to_document(RunResult(run.tool_version, run.source, run.policy, tuple(results), run.causes))
-    problems = _otherwise("", run.document, again, ("verdict", "exit_code"))
+    )
+    said = (run.tool_version, run.source, run.policy, results, run.causes, run.started, run.seconds, run.request_ids, run.today)
+    again = to_document(RunResult(*said))
+    again["policy"]["effective"] = run.document["policy"]["effective"]  # what judged
+    problems = []
     for number, (then, now) in enumerate(zip(run.document["images"], again["images"], strict=True)):
         place = f"images[{number}]"
-        problems += _otherwise(f"{place}.", then, now, ("status", "exit_code", "pinned", "registry", "canonical"))
-        lost = Counter(map(_decided, then["findings"])) - Counter(map(_decided, now["findings"]))
+        lost = Counter(map(_row, then["findings"])) - Counter(map(_row, now["findings"]))
         if lost:
-            key, decision = next(iter(lost))[:2]
+            key, decision = map(str, next(iter(lost))[:2])
             problems.append(f"{place}: {lost.total()} findings are decided otherwise, such as one of {cut(key)}, saved as {decision}")
+        problems += _otherwise(f"{place}.", then, now, _IMAGE - {"findings"})
+    problems += _otherwise("", run.document, again, _RUN - {"images"})
     if problems:
         raise contradicts(run.origin, [f"the saved verdict does not follow from its findings: {problem}" for problem in problems])
 
@@ -82,15 +91,21 @@ def _result(image: SavedImage, verdict: Verdict) -> ImageResult:
 
 
 def _otherwise(place: str, then: Any, now: Any, names: Iterable[str]) -> list[str]:
-    """Say which fields of two documents differ."""
-    return [f"{place}{name} is {cut(str(then[name]))}, not {now[name]}" for name in names if then[name] != now[name]]
+    """Say which fields of two documents differ. The order of lists means nothing."""
+    problems = []
+    for name in sorted(names):
+        old, new = then[name], now[name]
+        if isinstance(new, list):
+            if Counter(map(_text, old)) != Counter(map(_text, new)):
+                problems.append(f"{place}{name} are not those that follow")
+        elif old != new:
+            short = not isinstance(new, dict)
+            problems.append(f"{place}{name} is {cut(str(old))}, not {cut(str(new))}" if short else f"{place}{name} is not what follows")
+    return problems
 
 
-def _decided(row: FindingDocument) -> tuple[Any, ...]:
-    """Return what has to be the same of a finding when it is judged again; which of two fitting waivers is named is not."""
-    level = None if row["level"] is None else str(row["level"])
-    base = (row["key"], str(row["decision"]), level, row["enforced"], row["base_image"])
-    return (*base, row["fingerprint"], row["ordinal"], row["risk_level"], row["layer"])
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def _incomplete(cause: Cause) -> Cause:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
-from ci_gate.errors import Cause, ExitCode, InvalidDocumentError
-from ci_gate.model import Proof, ProofState
+from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
+from ci_gate.model import ImageReference, Proof, ProofState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ci_gate.replay.saved import SavedImage
+    from ci_gate.result_document.shapes import ResultDocument
 
 _CHANGED = "The document was changed, or is damaged. Run the check again, and replay what that writes."
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00", re.ASCII)
 _REQUIRED = ("source", "identity", "scanned", "covered", "complete", "consistent", "settled", "whitelists")
 _SETTLED_S = 60
 _MAX_SHOWN = 5
@@ -37,6 +41,57 @@ def contradictions(image: SavedImage) -> Iterator[str]:
     yield from _wrong_image(image)
     yield from _wrong_comparison(image)
     yield from _wrong_proofs(image)
+
+
+def run_contradictions(document: ResultDocument) -> Iterator[str]:
+    """Say where what a document says of the whole run contradicts its images."""
+    images, counts = document["images"], document["counts"]
+    if not images and not document["causes"]:
+        yield "there is no image, and no cause says why"
+    if document["source"]["kind"] != "replay":  # a replay of several results may be about one image twice
+        every = Counter(row["asked"] for row in images if row["image"] is not None)
+        yield from (f"the image {cut(asked)} is there {number} times" for asked, number in every.items() if number > 1)
+    for name, given in counts.items():
+        totals: Counter[str] = Counter()
+        for image in images:
+            totals.update(_as_counts(dict(image["counts"])[name]))
+        if +Counter(_as_counts(given)) != +totals:
+            yield f"counts.{name} is not the sum over the images"
+    yield from _wrong_source(document)
+    yield from _wrong_times(document)
+
+
+def _as_counts(value: Any) -> dict[str, int]:
+    return value if isinstance(value, dict) else {"": value}
+
+
+def _wrong_source(document: ResultDocument) -> Iterator[str]:
+    source = document["source"]
+    several = source["kind"] == "replay"  # of runs with an endpoint each
+    for number, image in enumerate(document["images"]):
+        for proof in image["evidence"]:
+            figures = proof["figures"]
+            if proof["name"] != "source":
+                continue
+            if figures.get("kind") != source["kind"] or not (several or figures.get("endpoint") == source["endpoint"]):
+                yield f"images[{number}]: the proof source is about another source than the run's"
+
+
+def _wrong_times(document: ResultDocument) -> Iterator[str]:
+    """Say what is wrong with when a run was. A replay, which may judge as of any day, has the start of the first run that it is of."""
+    replayed = document["source"]["kind"] == "replay"
+    if replayed and not document["images"]:
+        return
+    try:
+        started = datetime.fromisoformat(document["started"] if _MOMENT.fullmatch(document["started"]) else "")
+    except ValueError:
+        yield "the time that it was started is none (ISO 8601, UTC)"
+        return
+    if replayed or document["today"] is None:
+        return
+    after = (date.fromisoformat(document["today"]) - started.date()).days
+    if after not in (0, 1):  # a run may begin just before midnight
+        yield f"it was judged as of {document['today']}, and started at {cut(document['started'])}"
 
 
 def _wrong_findings(image: SavedImage) -> Iterator[str]:
@@ -65,6 +120,8 @@ def _wrong_counts(image: SavedImage) -> Iterator[str]:
 
 def _wrong_image(image: SavedImage) -> Iterator[str]:
     known, reference = image.image, image.reference
+    if reference is not None and not _means(image.asked, reference):
+        yield "the reference is not what was asked about"
     if known is None:
         if image.findings:
             yield "there are findings, and no image"
@@ -73,8 +130,23 @@ def _wrong_image(image: SavedImage) -> Iterator[str]:
         return
     if not re.fullmatch(r"[0-9a-f]{64}", known.digest):
         yield "the digest of the image is none"
-    if reference is not None and reference.digest is not None and reference.digest != known.digest:
+    if reference is None:
+        if image.asked != f"uuid {known.uuid}":
+            yield "the image has another uuid than was asked about"
+        return
+    if reference.digest is not None and reference.digest != known.digest:
         yield "the image has another digest than was asked about"
+    if (known.namespace, known.repository) != (reference.namespace, reference.repository):
+        yield "the image is in another repository than was asked about"
+
+
+def _means(asked: str, reference: ImageReference) -> bool:
+    """Whether a reference is the one that the user wrote; its digest may have come from a metadata file."""
+    try:
+        written = ImageReference.parse(asked)
+    except UsageError:
+        return False
+    return reference in (written, replace(written, digest=written.digest or reference.digest))
 
 
 def _wrong_comparison(image: SavedImage) -> Iterator[str]:
@@ -177,7 +249,7 @@ def _settled_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
         yield "it is held, and there is no figure that says why"
     if "settle_s" in figures and figures["findings"] != len(image.findings):
         yield f"{figures['findings']} findings were there at the second look, and {len(image.findings)} are there now"
-    if proof.state is ProofState.FAILED and proof.cause is None:
+    if proof.state is ProofState.UNKNOWN or (proof.state is ProofState.FAILED and proof.cause is None):
         yield "it did not hold, and has no cause"
 
 
@@ -186,7 +258,13 @@ def _compared_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iter
         yield "it is not about the image that was compared"
 
 
+def _source_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iterator[str]:  # noqa: ARG001 - as the others
+    if proof.state is not ProofState.HELD or proof.cause is not None:
+        yield "it does not hold"
+
+
 _FIGURES: dict[str, Callable[[SavedImage, Proof, Figures], Iterator[str]]] = {
+    "source": _source_figures,
     "identity": _identity_figures,
     "scanned": _scanned_figures,
     "complete": _complete_figures,

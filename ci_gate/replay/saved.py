@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode, GateError
 from ci_gate.model import Finding, Image, ImageReference, Inventory, Proof, ProofState, SourceInfo, normalise_digest, proven_name
-from ci_gate.replay.contradictions import contradictions, contradicts
+from ci_gate.replay.contradictions import contradictions, contradicts, run_contradictions
 from ci_gate.result_document.read import read_document
 from ci_gate.verdict import Comparison, FloorSummary, PolicySummary
 
@@ -95,7 +95,7 @@ def read_saved(raw: bytes, origin: str) -> SavedRun:
     :raises InvalidDocumentError: with everything that is wrong with it.
     """
     document = read_document(raw, origin)
-    problems: list[str] = []
+    problems = list(run_contradictions(document))
     images = []
     for number, entry in enumerate(document["images"]):
         try:

@@ -275,7 +275,8 @@ def _add_violations(suite: _Suite, violations: Sequence[Decision], budget: _Budg
 def _add_waived(suite: _Suite, result: ImageResult, budget: _Budget) -> None:
     """Add a skipped case for each waived finding, as far as violations have left room."""
     waived = [decision for decision in result.verdict.decisions if decision.outcome is Outcome.WAIVED]
-    waivers = {f"waivers.{use.id}": use for use in result.verdict.waivers}
+    # Only the policy's own waivers take findings out of the verdict; they stand before those of floors, which may have the same ids.
+    waivers = {f"waivers.{use.id}": use for use in reversed(result.verdict.waivers)}
     shown = 0
     for decision in waived:
         message, body = _message(decision.rule_text or "waived"), _waived_body(decision, waivers.get(decision.rule))

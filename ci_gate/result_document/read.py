@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 512 * 1024 * 1024
 _MAX_PROBLEMS = 10
 _MAX_NESTING = 50
+_MAX_FIELDS = 100  # of one object; no shape has more than 20
+_MAX_HOLDERS = 5_000_000  # lists and objects: a finding is one, in some 600 bytes
 _CHUNK = 1_000
 _UNCHANGED = "Give the file that `-o json=…` wrote, unchanged."
 
@@ -53,6 +55,9 @@ def _parse(raw: bytes, origin: str) -> object:
     """
     if len(raw) > MAX_BYTES:
         raise InvalidDocumentError(f"the document is larger than {MAX_BYTES // 1024**2} MiB", advice=_UNCHANGED, where=origin)
+    if raw.count(b"{") + raw.count(b"[") > _MAX_HOLDERS:
+        what = f"the document holds more than {_MAX_HOLDERS} lists and objects"
+        raise InvalidDocumentError(what, advice=_UNCHANGED, where=origin)
     where = origin
     try:
         value: object = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
@@ -72,6 +77,8 @@ def _parse(raw: bytes, origin: str) -> object:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(pairs) > _MAX_FIELDS:
+        raise _RefusedError(f"an object has more than {_MAX_FIELDS} fields")
     found = dict(pairs)
     if len(found) != len(pairs):
         name = Counter(name for name, _ in pairs).most_common(1)[0][0]

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
@@ -63,9 +63,22 @@ def _check_day(value: object) -> object:
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class FirstFault:
+    """Makes pydantic stop at the first faulty entry of a list: it would keep what is wrong with every one of a million."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        """Return the schema."""
+        shape = handler(source)
+        shape["fail_fast"] = True
+        return shape
+
+
+T = TypeVar("T")
 Text = Annotated[str, AsWritten()]
 Day = Annotated[str, AsDay()]
 Code = Annotated[ExitCode, AsWritten()]
+Many = Annotated[list[T], FirstFault()]
 
 
 class CauseDocument(TypedDict):
@@ -116,7 +129,7 @@ class PolicyDocument(TypedDict):
     sha256: Text
     """Of the canonical effective policy, floors included, as hex; empty where none was loaded."""
     origin: Text
-    floors: list[FloorDocument]
+    floors: Many[FloorDocument]
     effective: dict[Text, Any] | None
     """The effective policy, floors included, that the sum is of; null where none was loaded."""
 
@@ -204,7 +217,7 @@ class BaselineDocument(TypedDict):
     """How many findings it covers here."""
     gone: int
     """How many of those that it expects no longer occur."""
-    examples: list[Text]
+    examples: Many[Text]
     """The first of those, as key and path."""
 
 
@@ -272,18 +285,18 @@ class ImageResultDocument(TypedDict):
     image: ImageDocument | None
     """Null where no image was found or judged."""
     counts: CountsDocument
-    causes: list[CauseDocument]
+    causes: Many[CauseDocument]
     """Everything that keeps the image from being proven, worst first."""
-    evidence: list[ProofDocument]
-    rules: list[RuleDocument]
-    waivers: list[WaiverDocument]
+    evidence: Many[ProofDocument]
+    rules: Many[RuleDocument]
+    waivers: Many[WaiverDocument]
     """Those that are for this image, used or not."""
-    baselines: list[BaselineDocument]
+    baselines: Many[BaselineDocument]
     compared: ComparedDocument | None
     """Null where no image was compared."""
-    known: list[KnownDocument]
+    known: Many[KnownDocument]
     """What the compared image has of the findings that occur here, too."""
-    findings: list[FindingDocument]
+    findings: Many[FindingDocument]
     """Every finding, exactly once."""
 
 
@@ -304,12 +317,12 @@ class ResultDocument(TypedDict):
     policy: PolicyDocument
     counts: CountsDocument
     """Over all images."""
-    causes: list[CauseDocument]
+    causes: Many[CauseDocument]
     """What kept the run as a whole from being a plain pass."""
-    images: list[ImageResultDocument]
+    images: Many[ImageResultDocument]
     seconds: dict[Text, float]
     """Time spent in each stage, seconds."""
-    request_ids: list[Text]
+    request_ids: Many[Text]
     """The service's ids of the calls, sorted."""
 
 

@@ -71,3 +71,13 @@ def test_a_fingerprint_is_framed_so_that_no_two_findings_can_be_made_to_share_it
     assert Finding("a", "b1:c", "low", md5="").fingerprint != Finding("a", "b", "low", md5="").fingerprint
     assert Finding("ab", "c", "low").fingerprint != Finding("a", "bc", "low").fingerprint
     assert Finding("a", "\ud800", "low").fingerprint != Finding("a", "?", "low").fingerprint
+
+
+@pytest.mark.parametrize("md5", ["N/A", "", "a" * 31, "g" * 32])
+def test_what_is_no_md5_leaves_the_layer_to_tell_contents_apart(md5):
+    one, other = (Finding("pem", "/k.pem", "high", md5=md5, layer_digest=layer * 64) for layer in "ab")
+
+    assert one.fingerprint != other.fingerprint
+    assert one.has_content
+    assert not Finding("pem", "/k.pem", "high", md5=md5, layer_digest="N/A").has_content
+    assert Finding("pem", "/k.pem", "high", md5="A" * 32).has_content

@@ -19,7 +19,9 @@ from ci_gate.verdict import Comparison, Decision, ImageResult, Outcome, PolicySu
 
 DIGEST = "5e" * 32
 REFERENCE = ImageReference.parse(f"registry.example.com/shop/api:1@sha256:{DIGEST}")
-IMAGE = Image("u-1", DIGEST, scan_status="SUCCESS", scan_result="SUCCESS", last_scan_ms=1_790_000_000_000)
+IMAGE = Image(
+    "u-1", DIGEST, namespace="shop", repository="api", scan_status="SUCCESS", scan_result="SUCCESS", last_scan_ms=1_790_000_000_000
+)
 SOURCE = SourceInfo("live", "https://tds.cn-shanghai.aliyuncs.com", "cn-shanghai")
 FINDINGS = number_alike([Finding("sqlite", "/a", "low"), Finding("sqlite", "/a", "low"), Finding("pem", "/b\ud800", "high")])
 RULES = EvidenceRules(denied_keys=frozenset({"pem", "aws_cli"}))
@@ -102,7 +104,8 @@ def test_a_result_comes_back_as_it_was_but_for_its_source():
 
 @pytest.mark.parametrize("kind", ["emulated", "live"])
 def test_a_replay_of_a_replay_knows_what_it_began_as(kind):
-    first = _saved(_result(), source=SourceInfo(kind, "https://example.com"))
+    source = SourceInfo(kind, "https://example.com")
+    first = _saved(_result(_proofs(source=source.proof)), source=source)
     again = decide_again(first, first.images[0], _verdict(), (), RULES, RULES)
 
     second = _saved(again, source=SourceInfo("replay"))
@@ -201,6 +204,10 @@ CONTRADICTIONS = {
     "no success": _result(_figured("scanned", status="START")),
     "another scan": _result(_figured("scanned", last_scan_ms=1)),
     "a failure without a cause": _result(_proofs(complete=replace(_proofs()[4], state=FAILED))),
+    "another source": _result(_proofs(source=SourceInfo("live", "https://example.com").proof)),
+    "another kind of source": _result(_proofs(source=replace(SOURCE, kind="emulated").proof)),
+    "a source that does not hold": _result(_proofs(source=replace(SOURCE.proof, state=UNKNOWN))),
+    "settled is unknown, and no cause says why": _result(_proofs((), settled=Proof("settled", UNKNOWN, "?")), ()),
     "not looked at again": _result(_proofs((), settled=Proof("settled", NOT_ASKED, "no")), ()),
     "settled without a figure": _result(_proofs((), settled=Proof("settled", HELD, "yes")), ()),
     "another number at the second look": _result(
@@ -209,6 +216,12 @@ CONTRADICTIONS = {
     "twice": _result((*_proofs(), _proofs()[4])),
     "no image": _result(_proofs(), image=None),
     "an image of another digest": _result(image=replace(IMAGE, digest="11" * 32)),
+    "an image of another repository": _result(image=replace(IMAGE, repository="worker")),
+    "an image of another namespace": _result(image=replace(IMAGE, namespace="")),
+    "another reference than was asked": replace(_result(), asked=f"registry.example.com/shop/worker:1@sha256:{DIGEST}"),
+    "another registry than was asked": replace(_result(), reference=replace(REFERENCE, registry="other.example.com")),
+    "another uuid than was asked": replace(_result(), reference=None, asked="uuid u-2"),
+    "no uuid was asked": replace(_result(), reference=None),
     "known without a comparison": _result(known=((FINDINGS[0].fingerprint, 1),)),
     "known of nothing here": _result(known=(("0" * 64, 1),), compared=Comparison("a", "b", 9)),
     "a comparison without a proof": _result(compared=Comparison("a", "b", 9)),
@@ -252,9 +265,60 @@ def test_figures_that_are_not_those_of_the_findings_do_not_load(change):
         read_saved(_document(change), "r.json")
 
 
+def _changed_run(change, *results):
+    document = json.loads(render_json(_run(*results)))
+    change(document)
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda run: run["counts"].update(findings=2), "counts.findings is not the sum over the images"),
+        (lambda run: run["counts"].update(violations=1), "counts.violations is not the sum"),
+        (lambda run: run["counts"]["by_decision"].update(counted=2), "counts.by_decision is not the sum"),
+        (lambda run: run["counts"]["by_level"].update(low=5), "counts.by_level is not the sum"),
+        (lambda run: run.update(images=[]), "there is no image, and no cause says why"),
+        (lambda run: run["images"].append(run["images"][0]), "is there 2 times"),
+        (lambda run: run.update(started="yesterday"), "the time that it was started is none"),
+        (lambda run: run.update(started="2026-02-30T10:00:00+00:00"), "the time that it was started is none"),
+        (lambda run: run.update(started="2026-11-24T10:00:00+08:00"), "the time that it was started is none"),
+        (lambda run: run.update(today="2026-11-23"), "it was judged as of 2026-11-23"),
+        (lambda run: run.update(today="2026-11-26"), "it was judged as of 2026-11-26"),
+    ],
+)
+def test_what_is_said_of_the_run_has_to_fit_its_images(change, said):
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_saved(_changed_run(change, _result()), "r.json")
+
+    assert any(said in cause.what for cause in caught.value.causes)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        replace(_result(), asked="registry.example.com/shop/api:1"),  # the digest came from a metadata file
+        replace(_result(), reference=None, asked="uuid u-1"),
+        replace(_result(), reference=replace(REFERENCE, digest=None), asked="registry.example.com/shop/api:1"),
+    ],
+)
+def test_an_image_can_be_asked_about_in_several_ways(result):
+    assert IMAGE == _saved(result).images[0].image
+
+
+def test_a_run_over_midnight_loads():
+    assert date(2026, 11, 25) == _saved(_result(), today=date(2026, 11, 25)).today
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        lambda image: image["image"].update(last_scan="2020-01-01T00:00:00+00:00"),
+        lambda image: image.update(registry="other.example.com"),
+        lambda image: image.update(canonical="other.example.com/shop/api"),
+        lambda image: image["findings"][0].update(rule="allow"),
+        lambda image: image["findings"][0].update(rule_text="fine"),
+        lambda image: image["rules"].append({"rule": "deny", "text": "x", "passed": True, "detail": ""}),
         lambda image: image.update(status="blocked"),
         lambda image: image.update(exit_code=20),
         lambda image: image.update(pinned="registry.example.com/shop/api@sha256:" + "11" * 32),
@@ -275,7 +339,7 @@ def test_a_decision_that_does_not_follow_is_refused():
 
     with pytest.raises(InvalidDocumentError) as caught:
         check_verdict(_saved(_result()), [otherwise])
-    assert "1 findings are decided otherwise" in caught.value.causes[-1].what
+    assert "1 findings are decided otherwise" in caught.value.causes[0].what
 
 
 OFF = Cause(ExitCode.INCOMPLETE, "denied keys are switched off", "Switch them on.")
@@ -351,7 +415,7 @@ def test_a_second_look_that_came_too_early_for_another_policy():
 
 
 def test_a_tag_is_not_enough_for_a_policy_that_asks_for_digests():
-    by_tag = replace(_result(), reference=replace(REFERENCE, digest=None))
+    by_tag = replace(_result(), reference=replace(REFERENCE, digest=None), asked="registry.example.com/shop/api:1")
     lenient = replace(RULES, require_digest=False)
 
     assert ExitCode.PASSED is _again(by_tag, lenient, lenient).exit_code

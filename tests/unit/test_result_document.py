@@ -296,3 +296,28 @@ def test_reading_needs_pydantic_only_when_it_happens():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert "False" == done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["evidence", "causes", "rules", "waivers", "baselines", "known", "findings"])
+def test_a_million_faults_are_not_all_kept(name):
+    faulty = _refused(_changed(lambda d: d["images"][0].update({name: [{}] * 50_000})))
+
+    assert 0 < len(faulty) <= 10
+    assert {f"images[0].{name}[0]"} == {sentence.partition("the field ")[2].partition(".code")[0][: len(name) + 13] for sentence in faulty}
+
+
+def test_a_document_of_empty_images_is_refused_at_the_first_of_them():
+    assert all("images[0]" in sentence for sentence in _refused(_changed(lambda d: d.update(images=[{}] * 50_000))))
+
+
+def test_an_object_with_more_fields_than_any_shape_has_is_refused():
+    def change(document):
+        document["seconds"] = {f"x{number}": "" for number in range(101)}
+
+    assert "an object has more than 100 fields" in _refused(_changed(change))[0]
+
+
+def test_a_text_of_nothing_but_brackets_is_refused_before_it_is_parsed(monkeypatch):
+    monkeypatch.setattr(read, "_MAX_HOLDERS", 1_000)
+
+    assert "more than 1000 lists and objects" in _refused(b"[" + b"{}," * 1_000 + b"{}]")[0]

@@ -55,7 +55,7 @@ def evaluate(policy: EffectivePolicy, inventory: Inventory, today: date, image: 
 
     Where the findings are not complete, rows that look alike count once: a page that was read twice must not block by itself.
     """
-    return hear(policy, inventory, rows_of(inventory), today, image).verdict
+    return hear(policy, inventory, rows_of(inventory, frozenset(policy.exempt_layers)), today, image).verdict
 
 
 def judge(
@@ -116,9 +116,9 @@ def hear(policy: EffectivePolicy, inventory: Inventory, rows: Iterable[Row], tod
 
 def hear_all(judges: Judges, inventory: Inventory, today: date, image: str | None, *, mode: str | None = None) -> list[Hearing]:
     """Decide on every finding by the policy, and then by each floor."""
-    rows = rows_of(inventory)
     policies = (judges.policy, *(floor.policy for floor in judges.floors))
-    return [hear(_in_mode(policy, mode), inventory, rows, today, image) for policy in policies]
+    rows = {layers: rows_of(inventory, layers) for layers in {frozenset(policy.exempt_layers) for policy in policies}}
+    return [hear(_in_mode(policy, mode), inventory, rows[frozenset(policy.exempt_layers)], today, image) for policy in policies]
 
 
 def join(judges: Judges, hearings: Sequence[Hearing], name: str = "") -> Verdict:

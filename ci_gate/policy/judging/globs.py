@@ -111,9 +111,30 @@ def _fit_at(block: _Block, segments: Sequence[str], start: int) -> bool:
     """Tell whether the segments from a place on fit a block. The empty one before a leading slash is no name: no sign stands for it."""
     for offset, (wanted, wild) in enumerate(block, start):
         segment = segments[offset]
-        if wanted != segment and not (wild and segment and _regex(wanted).match(segment)):
+        if wanted != segment and not (wild and segment and _fits_segment(wanted, segment)):
             return False
     return True
+
+
+def _fits_segment(wanted: str, segment: str) -> bool:
+    pieces = _between_stars(wanted)
+    if not pieces:
+        return _regex(wanted).match(segment) is not None
+    at, end = len(pieces[0]), len(segment) - len(pieces[-1])
+    if end < at or not segment.startswith(pieces[0]) or not segment.endswith(pieces[-1]):
+        return False
+    for piece in pieces[1:-1]:  # the leftmost place of a piece leaves the most room; long pieces are found in linear time, unlike by `re`
+        found = segment.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
+
+
+@lru_cache(maxsize=16_384)
+def _between_stars(segment: str) -> tuple[str, ...]:
+    """Return the literal pieces of a segment whose only signs are stars; nothing for another one."""
+    return () if "?" in segment or "[" in segment else tuple(segment.split("*"))
 
 
 @lru_cache(maxsize=16_384)
@@ -136,6 +157,8 @@ class _Needle(NamedTuple):
 
 _WHOLE, _HEAD, _INSIDE = range(3)  # the cheapest to look up first
 _GRAM = 4
+_FEW = 32  # so many searches of a segment cost less than to cut it into all its pieces of one length
+_MAX_FOLDERS = 16_384
 _NOTHING: tuple[Glob, ...] = ()
 
 
@@ -179,6 +202,7 @@ class GlobIndex(Generic[T]):
                 self._filed[best.kind].setdefault(best.text, []).append(glob)
         self._head_lengths = sorted({len(text) for text in self._filed[_HEAD]})
         self._inside_lengths = sorted({len(text) for text in self._filed[_INSIDE]})
+        self._few_inside = len(self._filed[_INSIDE]) <= _FEW * len(self._inside_lengths)
         self._has_globs = bool(globs)
         self._of_folder: dict[str, list[Glob]] = {}
 
@@ -195,15 +219,21 @@ class GlobIndex(Generic[T]):
     def _candidates(self, segments: Sequence[str]) -> list[Glob]:
         candidates = list(self._unfiled)
         for folder in segments[:-1]:
-            if folder not in self._of_folder:  # folders occur again and again, names of files do not
-                self._of_folder[folder] = self._filed_under(folder)
-            candidates += self._of_folder[folder]
+            filed = self._of_folder.get(folder)
+            if filed is None:
+                filed = self._filed_under(folder)
+                if len(self._of_folder) < _MAX_FOLDERS:  # folders occur again and again, names of files do not
+                    self._of_folder[folder] = filed
+            candidates += filed
         return candidates + self._filed_under(segments[-1])
 
     def _filed_under(self, segment: str) -> list[Glob]:
         whole, head, inside = self._filed
         places = [whole.get(segment, _NOTHING)]
         places += [head.get(segment[:length], _NOTHING) for length in self._head_lengths]
+        if self._few_inside:
+            places += [globs for piece, globs in inside.items() if piece in segment]
+            return [glob for place in places for glob in place]
         for length in self._inside_lengths:
             starts = range(len(segment) - length + 1)
             places += [inside[piece] for piece in {segment[start : start + length] for start in starts} & inside.keys()]

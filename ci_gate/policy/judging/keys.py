@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ci_gate.policy.effective import DenyClause, EffectivePolicy
 
+MAX_MATCHES = 1_000_000  # of globs against keys: some seconds
 _GLOB_SIGNS = frozenset("*?[")
 
 
@@ -44,6 +45,20 @@ def group_keys(names: Iterable[str]) -> frozenset[str]:
 def known_keys(policy: EffectivePolicy) -> frozenset[str]:
     """Return the keys of the catalog and the policy's own ones."""
     return frozenset((*catalog_keys(), *policy.extra_keys))
+
+
+def glob_count(policy: EffectivePolicy) -> int:
+    """Return how many globs over keys a policy has, those of its overrides and waivers included."""
+    clauses = (*policy.deny, *(clause for override in policy.overrides for clause in override.deny))
+    waivers = (*policy.waivers, *(waiver for override in policy.overrides for waiver in override.waivers))
+    lists = [policy.allow, *(override.allow for override in policy.overrides), *(waiver.keys for waiver in waivers)]
+    lists += [words for clause in clauses for words in (clause.keys, clause.except_)]
+    return sum(is_glob(word) for words in lists for word in words)
+
+
+def glob_work(policy: EffectivePolicy) -> int:
+    """Return how many matches of a glob against a key it takes to resolve a policy; nothing is resolved for that."""
+    return glob_count(policy) * len(known_keys(policy))
 
 
 def fold(key: str) -> str:
@@ -105,7 +120,9 @@ def key_rules(policy: EffectivePolicy) -> KeyRules:
     known = known_keys(policy)
     clauses = tuple(_Clause.of(clause, known) for clause in policy.deny)
     denied = frozenset[str]().union(*(clause.denied for clause in clauses))
-    globs = any(is_glob(entry) for clause in policy.deny for entry in clause.keys)
+    # To make a key known does not take back that it is denied in another case, or by a pattern.
+    denied |= {key for key in policy.extra_keys if any(clause.denies_unknown(fold(key)) for clause in clauses)}
+    globs = any(is_glob(entry) and entry not in clause.except_ for clause in policy.deny for entry in clause.keys)
     return KeyRules(known, denied, all_matching(policy.allow, known), bool(denied) or globs, clauses)
 
 

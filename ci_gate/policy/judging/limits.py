@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from ci_gate.model import RiskLevel
@@ -92,4 +92,9 @@ def against_limits(answer: Answer, case: Case, limits: Iterable[Limit]) -> Answe
     if answer.outcome is not Outcome.COUNTED:
         return answer
     limit = next((limit for limit in limits if limit.exceeded and limit.applies_to(case)), None)
-    return answer if limit is None else limit.answer
+    return _within(answer) if limit is None else limit.answer
+
+
+@lru_cache(maxsize=1_024)
+def _within(answer: Answer) -> Answer:
+    return answer._replace(text=f"{answer.text}; no threshold is exceeded")

@@ -78,7 +78,8 @@ def baseline_uses(bench: Bench, cases: Sequence[Case]) -> tuple[BaselineUse, ...
 
 def _baseline_use(bench: Bench, baseline: Baseline, cases: Iterable[Case], present: Counter[str]) -> BaselineUse:
     counts = {entry.fingerprint: entry.count for entry in baseline.entries}
-    covered = sum(case.row.nth <= counts.get(case.row.fingerprint, 0) for case in cases if baseline.include_denied or case.denial is None)
+    within = (case for case in cases if case.row.nth <= counts.get(case.row.fingerprint, 0) and case.row.finding.has_content)
+    covered = sum(baseline.include_denied or case.denial is None for case in within)
     gone = sorted(
         (entry.key, entry.path, entry.count - present[entry.fingerprint])
         for entry in baseline.entries

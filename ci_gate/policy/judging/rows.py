@@ -1,4 +1,4 @@
-"""The findings of an inventory in canonical order, told apart from those that look alike. Pure, and the same for every policy."""
+"""The findings of an inventory in canonical order, told apart from those that look alike. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ci_gate.model import Finding, Inventory, ProofState, RiskLevel
+from ci_gate.model import Finding, Inventory, ProofState, RiskLevel, normalise_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,11 +24,12 @@ class Row(NamedTuple):
     nth: int
 
 
-def rows_of(inventory: Inventory) -> list[Row]:
+def rows_of(inventory: Inventory, exempt: frozenset[str] = frozenset()) -> list[Row]:
     """Return the findings in canonical order.
 
     Baselines and deployed images cover the first so many of those that are alike. That order depends on each finding alone: a further
-    one may take the place of another, and never makes room for one.
+    one may take the place of another, and never makes room for one. Of those that are as severe, the ones in ``exempt``
+    layers (bare hex) come first: they are excused anyway, and must not leave what is known of them to others.
     """
     distinct = is_partial(inventory)
     marked = sorted((finding.key, finding.path, finding.fingerprint, i) for i, finding in enumerate(inventory.findings))
@@ -39,7 +40,7 @@ def rows_of(inventory: Inventory) -> list[Row]:
             rows.append(Row(alike[0], fingerprint, 1))
         else:
             alike.sort(key=lambda finding: (finding.ordinal, _facts(finding)))
-            rows += (Row(finding, fingerprint, nth) for finding, nth in zip(alike, _ranks(alike, distinct=distinct), strict=True))
+            rows += (Row(finding, fingerprint, nth) for finding, nth in zip(alike, _ranks(alike, exempt, distinct=distinct), strict=True))
     return rows
 
 
@@ -57,9 +58,9 @@ def documented_level(word: str) -> RiskLevel | None:
     return DOCUMENTED.get(word.strip().lower())
 
 
-def _ranks(alike: Sequence[Finding], *, distinct: bool) -> Iterator[int]:
+def _ranks(alike: Sequence[Finding], exempt: frozenset[str], *, distinct: bool) -> Iterator[int]:
     """Return which one each is, in the order given. Where they are not ``distinct``, rows that differ in nothing may be one, read twice."""
-    facts = [(_severity(finding), _facts(finding)) for finding in alike]
+    facts = [(_severity(finding), normalise_digest(finding.layer_digest) not in exempt, _facts(finding)) for finding in alike]
     if distinct:
         places = {fact: place for place, fact in enumerate(sorted(set(facts)), start=1)}
         return (places[fact] for fact in facts)

@@ -118,7 +118,7 @@ class Bench:
             return ()
         texts = self.lapsed_waivers(case)
         count, baseline = (self._lapsed_denied if case.denial else self._lapsed).get(case.row.fingerprint, (0, None))
-        if baseline is not None and case.row.nth <= count:
+        if baseline is not None and case.row.nth <= count and case.row.finding.has_content:
             texts.append(f"baseline {excerpt(baseline.file, _MAX_FILE)} expired on {baseline.expires}")
         return tuple(texts)
 
@@ -174,7 +174,7 @@ def _waived(bench: Bench, case: Case) -> Answer:
 
 
 def _baselined_although_denied(bench: Bench, case: Case) -> Answer:
-    return _covered(bench.covered_denied, case) if case.denial else _NOT_DENIED
+    return _covered(bench.covered_denied, case, "baseline.denied") if case.denial else _NOT_DENIED
 
 
 def _denied(_: Bench, case: Case) -> Answer:
@@ -192,7 +192,7 @@ def _allowed(bench: Bench, case: Case) -> Answer:
 
 
 def _baselined(bench: Bench, case: Case) -> Answer:
-    return _covered(bench.covered, case)
+    return _covered(bench.covered, case, "baseline")
 
 
 def _exempt(bench: Bench, case: Case) -> Answer:
@@ -204,6 +204,8 @@ def _exempt(bench: Bench, case: Case) -> Answer:
 def _inherited(bench: Bench, case: Case) -> Answer:
     if bench.known is None:
         return _NOT_COMPARED if bench.comparable else _NOT_COMPARABLE
+    if not case.row.finding.has_content:
+        return _NO_CONTENT
     count, nth = bench.known.get(case.row.fingerprint, 0), case.row.nth
     if nth <= count:
         return Answer(Outcome.INHERITED, "since", "the deployed image has it, too")
@@ -217,18 +219,20 @@ def _counted(_: Bench, case: Case) -> Answer:
 @lru_cache(maxsize=1_024)
 def _counted_as(levels: tuple[RiskLevel, ...], unknown: str | None) -> Answer:
     what = "counted" if unknown is None else f"the unknown key {excerpt(unknown, _MAX_KEY)} is counted"
-    return Answer(Outcome.COUNTED, "counted", f"{what} as {' and as '.join(levels)} risk; no threshold is exceeded")
+    return Answer(Outcome.COUNTED, "counted", f"{what} as {' and as '.join(levels)} risk")
 
 
-def _covered(counts: Counts, case: Case) -> Answer:
+def _covered(counts: Counts, case: Case, rule: str) -> Answer:
     nth = case.row.nth
     count, baseline = counts.get(case.row.fingerprint, (0, None))
     if baseline is None:
         return _NO_BASELINE
+    if not case.row.finding.has_content:
+        return _NO_CONTENT
     if nth > count:
         return _no(f"it is number {nth} of its kind, and the baseline has {count}")
     text = f"it was there when the gate was introduced (baseline {excerpt(baseline.file, _MAX_FILE)}, until {baseline.expires})"
-    return Answer(Outcome.BASELINED, "baseline", text)
+    return Answer(Outcome.BASELINED, rule, text)
 
 
 def _counts(baselines: Iterable[Baseline]) -> Counts:
@@ -254,6 +258,7 @@ _ONLY_LABELLED = _no("in a layer of the base image, whose findings are told apar
 _NOT_IN_BASE = _no("not in a layer of the base image")
 _NOT_COMPARED = _no("no deployed image was compared")
 _NOT_COMPARABLE = _no("the deployed image could not be read")
+_NO_CONTENT = _no("nothing ties it to content: it has neither MD5 nor layer")
 _NEW = _no("the deployed image does not have it")
 
 STEPS: tuple[tuple[str, Callable[[Bench, Case], Answer]], ...] = (

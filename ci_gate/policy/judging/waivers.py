@@ -61,7 +61,7 @@ class Alike:
         """Tell whether all that the waivers name fits a finding of their key: of each list, one entry."""
         wanted = self.waivers[0]
         return (
-            (not wanted.fingerprints or fingerprint in self._fingerprints)
+            (not wanted.fingerprints or (finding.has_content and fingerprint in self._fingerprints))
             and (not wanted.md5 or finding.md5.lower() in self._md5)
             and (not wanted.paths or bool(self._paths.find(finding.path)))
         )

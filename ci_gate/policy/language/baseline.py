@@ -40,7 +40,7 @@ MAX_ENTRY = 200_000  # characters; a path has at most 4,096 bytes, each at most 
 MAX_COUNT = 1_000_000_000
 VERSION = 1
 _COVERED = frozenset((Outcome.COUNTED, Outcome.VIOLATION, Outcome.BASELINED, Outcome.INHERITED))
-_DENIALS = frozenset(("deny", "unknown.keys"))
+_DENIALS = frozenset(((Outcome.VIOLATION, "deny"), (Outcome.VIOLATION, "unknown.keys"), (Outcome.BASELINED, "baseline.denied")))
 _FIELDS = ("version", "images", "findings")
 _ENTRY_FIELDS = frozenset(("fingerprint", "count", "key", "path"))
 _ADVICE = "Write it anew with `ci-gate baseline create`."
@@ -265,13 +265,13 @@ def make_baseline(images: Iterable[ImageResult], *, include_denied: bool) -> str
 
 
 def is_denied(decision: Decision) -> bool:
-    """Whether a finding blocks by its key, whatever its number: that is for a baseline to excuse only where it says so."""
+    """Whether a finding blocks by its key, or would without an older baseline: that is for a baseline to excuse only where it says so."""
     rule = decision.rule.rpartition("].")[2]  # a floor's rules are called floor[<name>].deny
-    return decision.outcome is Outcome.VIOLATION and rule in _DENIALS
+    return (decision.outcome, rule) in _DENIALS
 
 
 def _take(counts: dict[str, BaselineEntry], decision: Decision, every: Counter[str]) -> None:
-    if decision.outcome not in _COVERED:
+    if decision.outcome not in _COVERED or not decision.finding.has_content:
         return
     finding = decision.finding
     fingerprint, count = finding.fingerprint, every[finding.fingerprint]

@@ -119,7 +119,7 @@ def _check_waived_keys(waiver: Node, path: FieldPath, names: KeyNames, allowed: 
         if is_glob(word) and len(_WILD.sub("", word)) < _LEAST_LITERALS:
             what = f"{where}: the glob {quoted(word)} is too wide: a waiver names what it waives"
             yield Problem(index, what, f"List the keys, or use a glob with at least {_LEAST_LITERALS} literal characters.")
-        elif is_glob(word) and not any(waiver.at(name) for name in _NARROWING):
+        elif is_glob(word) and not any(waiver.items_at(name) for name in _NARROWING):
             what = f"{where}: the glob {quoted(word)} is allowed only together with paths, md5 or fingerprints"
             yield Problem(index, what, "Add one of them, or list the keys one by one.")
         elif named and named <= allowed and not named & names.denied_somewhere:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.catalog import catalog_keys, load_catalog
-from ci_gate.policy.judging.keys import all_matching, denied_keys, fold, group_keys, is_glob, key_rules, matching
+from ci_gate.policy.judging.keys import MAX_MATCHES, all_matching, denied_keys, fold, glob_count, group_keys, is_glob, key_rules, matching
 from ci_gate.policy.problems import FieldPath, Problem, quoted, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ci_gate.policy.language.yamltree import Node
 
 LIST_KEYS = "`ci-gate keys` lists the keys; a key that the catalog does not have goes under extra_keys first."
-MAX_MATCHES = 1_000_000  # of globs against keys: some seconds
 _LIST_GROUPS = "`ci-gate keys` lists the groups."
 _Texts = list[tuple[str, int]]
 
@@ -70,15 +69,31 @@ def _listed(deny: Node, known: frozenset[str]) -> frozenset[str]:
 
 
 def check_globs(root: Node, parents: Sequence[EffectivePolicy]) -> list[Problem]:
-    """Return the mistake of a policy with so many globs over so many keys that resolving them would take minutes."""
+    """Return the mistake of a policy that has, with its parents, so many globs over so many keys that resolving them would take minutes."""
     sections = [root, *root.items_at("overrides")]
     waivers = [waiver for section in sections for waiver in section.items_at("waivers")]
     lists = [section.texts(*path) for section in sections for path in (("deny", "keys"), ("deny", "except"), ("allow", "keys"))]
-    globs = sum(is_glob(word) for words in (*lists, *(waiver.texts("keys") for waiver in waivers)) for word, _ in words)
-    keys = len(catalog_keys()) + len(root.items_at("extra_keys")) + sum(len(parent.extra_keys) for parent in parents)
+    own = sum(is_glob(word) for words in (*lists, *(waiver.texts("keys") for waiver in waivers)) for word, _ in words)
+    globs = own + (glob_count(_together(parents)) if parents else 0)
+    extra = {word for word, _ in root.texts("extra_keys")}.union(*(parent.extra_keys for parent in parents))
+    keys = len(extra.union(catalog_keys()))
     if globs * keys <= MAX_MATCHES:
         return []
-    return [Problem(root.index, f"the policy has {globs} globs over {keys} keys, too many to resolve", "Use groups, or fewer globs.")]
+    extends = root.at("extends")
+    index = extends.index if extends and own * keys <= MAX_MATCHES else root.index
+    whose = " with its parents" if parents else ""
+    return [Problem(index, f"the policy{whose} has {globs} globs over {keys} keys, too many to resolve", "Use groups, or fewer globs.")]
+
+
+def _together(parents: Sequence[EffectivePolicy]) -> EffectivePolicy:
+    """Return the lists with globs of all parents, what they share once."""
+    return replace(
+        parents[0],
+        deny=tuple({clause for parent in parents for clause in parent.deny}),
+        allow=tuple({word for parent in parents for word in parent.allow}),
+        waivers=tuple({waiver for parent in parents for waiver in parent.waivers}),
+        overrides=tuple({override for parent in parents for override in parent.overrides}),
+    )
 
 
 def check_keys(root: Node, names: KeyNames) -> list[Problem]:
@@ -147,7 +162,7 @@ def check_judges(policy: EffectivePolicy, root: Node) -> list[Problem]:
     """Return the mistake of an effective policy that judges nothing where none of its overrides applies."""
     rules, limits = key_rules(policy), policy.thresholds
     limited = any(most is not None for most in (limits.high, limits.medium, limits.low, limits.total))
-    if rules.denies_any or (limited and rules.known - rules.allowed):
+    if rules.denied or (limited and rules.known - rules.allowed):
         return []
     what = "every key is allowed, so the thresholds count nothing" if limited else "no key is denied and no threshold is set"
     advice = "Deny keys or groups, or set a threshold, such as 'thresholds: {high: 0}'."

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ci_gate.policy.language.schema import MAX_COUNT, MAX_DAYS, MAX_TEXT, MAX_WORD, SECTIONS, Policy, field_names
 from ci_gate.policy.language.yamltree import MAX_ITEMS, Node
-from ci_gate.policy.problems import FieldPath, Problem, quoted, shown
+from ci_gate.policy.problems import FieldPath, Problem, excerpt, quoted, shown
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -27,7 +27,7 @@ _WANTED = {
     "string_type": "text",
     "string_too_short": "text that is not empty",
     "tuple_type": "a list",
-    "too_short": "a list that is not empty",
+    "too_short": "a list with at least one entry",
     "model_type": "a mapping of fields",
     "version": "1",
     "duration": "a duration such as 15s, 10m, 24h or 7d",
@@ -62,7 +62,7 @@ def _translate(detail: ErrorDetails, root: Node) -> Problem:
     words = shown(loc)
     what = f"{words}: must be {_wanted(detail)}, not {_given(node, kind)}"
     word = node.scalar if isinstance(node.scalar, str) and kind == "literal_error" else ""
-    return Problem(node.index, what, _advice(words, node), word, _words_of(detail))
+    return Problem(node.index, what, _advice(detail, node), word, _words_of(detail))
 
 
 def _locate(loc: FieldPath, root: Node) -> tuple[Node, int]:
@@ -131,7 +131,23 @@ def _words_of(detail: ErrorDetails) -> list[str]:
     return re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
 
 
-def _advice(words: str, node: Node) -> str:
+def _advice(detail: ErrorDetails, node: Node) -> str:
+    words, kind = shown(detail["loc"]), detail["type"]
+    if kind == "too_short":
+        known = SECTIONS[_section(detail["loc"])].model_fields[str(detail["loc"][-1])]
+        return "Add an entry." if known.is_required() else f"Add an entry to {words}, or leave it out: an empty list would narrow nothing."
+    if kind == "tuple_type" and node.kind == "scalar" and isinstance(node.scalar, str) and node.scalar.isprintable():
+        return f"Write a list: [{excerpt(node.scalar, MAX_WORD)}]."
+    if kind == "model_type" and node.kind == "list":
+        return (
+            f"Write the fields of {words} by their names, such as 'keys: [pem]' below it."
+            if words.endswith(("deny", "allow"))
+            else f"Mend {words}."
+        )
+    if kind in {"string_type", "name", "text", "id"} and isinstance(node.scalar, (int, float)):
+        return f"Mend {words}: put it in quotes."
+    if isinstance(node.scalar, str) and kind in {"name", "text"} and node.scalar.rstrip("\n").isprintable() and node.scalar.endswith("\n"):
+        return f"Mend {words}: the text ends with a line break; write '>-' instead of '>' (or '|-'), which leaves it out."
     if node.kind == "scalar" and isinstance(node.scalar, str) and node.scalar in _YAML_1_1:
         return f"Mend {words}; in YAML 1.2 yes, no, on and off are text, only true and false are booleans."
     if node.kind == "scalar" and node.scalar is None:

@@ -51,21 +51,32 @@ def summarise(policy: LoadedPolicy, floors: Sequence[LoadedPolicy], *, mode: str
 
     :param mode: the mode that the command line asks for instead of theirs.
     """
-    names = _unique([floor.summary.name for floor in floors])
-    judges = Judges(policy.policy, tuple(NamedPolicy(name, floor.policy) for name, floor in zip(names, floors, strict=True)))
-    told = tuple(
-        FloorSummary(name, mode or floor.policy.mode, floor.policy.sha256, floor.summary.origin)
-        for name, floor in zip(names, floors, strict=True)
-    )
+    named, told = name_floors(floors, beside=policy.summary.name, mode=mode)
+    judges = Judges(policy.policy, named)
     summary = replace(
         policy.summary, mode=mode or policy.policy.mode, sha256=judges.sha256, floors=told, canonical=canonical_text(judges.canonical)
     )
     return summary, judges
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    """Give a number to names that occur more than once, so that a rule of a floor is that of one floor only."""
-    return [name if names.count(name) == 1 else f"{name}#{names[:place].count(name) + 1}" for place, name in enumerate(names)]
+def name_floors(
+    floors: Sequence[LoadedPolicy], *, beside: str, mode: str | None = None
+) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
+    """Return floors under names of their own: a rule or a waiver that a report names is that of one policy only.
+
+    :param beside: the name of the policy that they judge beside.
+    """
+    taken = {beside}
+    named, told = [], []
+    for floor in floors:
+        name, number = floor.summary.name, 1
+        while name in taken:
+            name = f"{floor.summary.name} (floor{f' {number}' if number > 1 else ''})"
+            number += 1
+        taken.add(name)
+        named.append(NamedPolicy(name, floor.policy))
+        told.append(FloorSummary(name, mode or floor.policy.mode, floor.policy.sha256, floor.summary.origin))
+    return tuple(named), tuple(told)
 
 
 def _unexpected(floor: LoadedPolicy) -> Cause:

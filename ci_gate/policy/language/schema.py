@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -112,7 +112,18 @@ def _hex(digits: int, prefix: str, kind: str) -> BeforeValidator:
 
 
 _DURATION_SCHEMA: dict[str, Any] = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["15s", "10m", "24h", "7d"]}
-_NULLABLE_DURATION_SCHEMA: dict[str, Any] = {"anyOf": [_DURATION_SCHEMA, {"type": "null"}]}
+_NULL: dict[str, Any] = {"type": "null"}
+_AGE_SCHEMA: dict[str, Any] = {"anyOf": [_DURATION_SCHEMA | {"pattern": r"^(?!0+[smhd])[0-9]{1,6}[smhd]$"}, _NULL]}
+_SETTLE_PATTERN = r"^(0{0,3}([0-5]?[0-9]?[0-9]|600)s|(0{0,5}[0-9]|0{0,4}10)m|0{1,6}[hd])$"
+
+
+def _line_schema(longest: int) -> dict[str, Any]:
+    """Return the schema of a text on one line that is not blank."""
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": r"^[^\r\n]*[^\s][^\r\n]*$"}
+
+
+_LAYER_SCHEMA: dict[str, Any] = {"type": "string", "pattern": "^([Ss][Hh][Aa]256:)?[0-9A-Fa-f]{64}$"}
+_MD5_SCHEMA: dict[str, Any] = {"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"}
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=MAX_WORD)]
 Words = Annotated[tuple[Word, ...], Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True})]
@@ -125,12 +136,12 @@ Patterns = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)], ...],
     Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
 ]
-Text = Annotated[str | None, BeforeValidator(_check_text)]
+Text = Annotated[str | None, BeforeValidator(_check_text), WithJsonSchema({"anyOf": [_line_schema(MAX_TEXT), _NULL]})]
 _DATE_SCHEMA: dict[str, Any] = {"type": "string", "format": "date", "pattern": DATE_PATTERN, "examples": ["2026-11-30"]}
 Date = Annotated[date, BeforeValidator(_required_date), WithJsonSchema(_DATE_SCHEMA)]
 OptionalDate = Annotated[date | None, BeforeValidator(_parse_date), WithJsonSchema({"anyOf": [_DATE_SCHEMA, {"type": "null"}]})]
 Md5s = Annotated[
-    tuple[Annotated[str, _hex(32, "", "md5"), WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"})], ...],
+    tuple[Annotated[str, _hex(32, "", "md5"), WithJsonSchema(_MD5_SCHEMA)], ...],
     Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
 ]
 Fingerprints = Annotated[
@@ -138,12 +149,14 @@ Fingerprints = Annotated[
     Field(max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
 ]
 Layers = Annotated[
-    tuple[Annotated[str, _hex(64, "sha256:", "layer"), WithJsonSchema({"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"})], ...],
+    tuple[Annotated[str, _hex(64, "sha256:", "layer"), WithJsonSchema(_LAYER_SCHEMA)], ...],
     Field(min_length=1, max_length=MAX_ENTRIES, json_schema_extra={"uniqueItems": True}),
 ]
+T = TypeVar("T")
+Named = Annotated[T, Field(min_length=1)]  # a list that narrows: an empty one would narrow nothing, which leaving it out says
 Limit = Annotated[int, Field(ge=0, le=MAX_COUNT)] | None
-Age = Annotated[int | None, BeforeValidator(_age), WithJsonSchema(_NULLABLE_DURATION_SCHEMA)]
-Settle = Annotated[int, BeforeValidator(_settle), WithJsonSchema(_DURATION_SCHEMA)]
+Age = Annotated[int | None, BeforeValidator(_age), WithJsonSchema(_AGE_SCHEMA)]
+Settle = Annotated[int, BeforeValidator(_settle), WithJsonSchema(_DURATION_SCHEMA | {"pattern": _SETTLE_PATTERN})]
 
 
 class _Section(BaseModel):
@@ -225,10 +238,10 @@ class Waiver(_Section):
     keys: Annotated[Words, Field(min_length=1)] = Field(
         description="Keys that are waived; a glob only together with `paths`, `md5` or `fingerprints`."
     )
-    paths: Patterns = Field((), description="Paths in the image, exact or as globs: `*` within a folder, `**` across folders.")
-    md5: Md5s = Field((), description="MD5 sums of the files, as the findings tell them.")
-    fingerprints: Fingerprints = Field((), description="Fingerprints of the findings, as the reports tell them.")
-    images: Patterns = Field((), description="Images as registry/namespace/repository, exact or as globs; without it, every image.")
+    paths: Named[Patterns] = Field((), description="Paths in the image, exact or as globs: `*` within a folder, `**` across folders.")
+    md5: Named[Md5s] = Field((), description="MD5 sums of the files, as the findings tell them.")
+    fingerprints: Named[Fingerprints] = Field((), description="Fingerprints of the findings, as the reports tell them.")
+    images: Named[Patterns] = Field((), description="Images as registry/namespace/repository, exact or as globs; without it, every image.")
     reason: Text = Field(None, description="Why this is no danger.")
     owner: Text = Field(None, description="Who answers for it.")
     ticket: Text = Field(None, description="Where it is tracked.")
@@ -269,19 +282,21 @@ class GivenFinding(_Section):
     key: Word = Field(description="Key of the finding; it need not be known.")
     risk_level: Word = Field("high", description="Risk level of the finding: high, medium, low, or a word that is not documented.")
     path: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] = Field("/test", description="Path in the image.")
-    md5: Annotated[str | None, _hex(32, "", "md5"), WithJsonSchema({"type": "string", "pattern": "^[0-9A-Fa-f]{32}$"})] = Field(
+    md5: Annotated[str | None, _hex(32, "", "md5"), WithJsonSchema({"anyOf": [_MD5_SCHEMA, _NULL]})] = Field(
         None, description="MD5 sum of the file."
     )
-    layer: Annotated[
-        str | None, _hex(64, "sha256:", "layer"), WithJsonSchema({"type": "string", "pattern": "^(sha256:)?[0-9A-Fa-f]{64}$"})
-    ] = Field(None, description="Digest of the layer that holds it.")
+    layer: Annotated[str | None, _hex(64, "sha256:", "layer"), WithJsonSchema({"anyOf": [_LAYER_SCHEMA, _NULL]})] = Field(
+        None, description="Digest of the layer that holds it."
+    )
     count: Annotated[int, Field(ge=1, le=10_000)] = Field(1, description="How many findings that look like this.")
 
 
 class PolicyTest(_Section):
     """One test of the policy, run by `ci-gate policy test`."""
 
-    name: Annotated[str, BeforeValidator(_check_text)] = Field(description="What the policy is expected to do.")
+    name: Annotated[str, BeforeValidator(_check_text), WithJsonSchema(_line_schema(MAX_TEXT))] = Field(
+        description="What the policy is expected to do."
+    )
     given: Annotated[tuple[GivenFinding, ...], Field(max_length=MAX_ENTRIES)] = Field(description="The findings of an image.")
     expect: Literal["passed", "blocked", "undecided"] = Field(description="The verdict that the policy must give.")
     image: Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)] | None = Field(
@@ -294,7 +309,9 @@ class Policy(_Section):
     """A policy of ci-gate: which sensitive files block the deploy of an image."""
 
     version: Annotated[Literal[1], BeforeValidator(_check_version)] = Field(description="Version of the policy language: 1.")
-    name: Annotated[str | None, BeforeValidator(_check_name)] = Field(None, description="Name in the reports; default: the file's name.")
+    name: Annotated[str | None, BeforeValidator(_check_name), WithJsonSchema({"anyOf": [_line_schema(MAX_WORD), _NULL]})] = Field(
+        None, description="Name in the reports; default: the file's name."
+    )
     extends: Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=MAX_PATTERN)], ...], Field(max_length=20)] = Field(
         (), description="Policies that this one builds on: built-in names, or files relative to this one and below its folder."
     )

@@ -7,11 +7,25 @@ from datetime import date
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
-from ci_gate.policy.effective import EffectivePolicy, Evidence, Judges, NamedPolicy, WaiverRules
+from ci_gate.policy.effective import (
+    BaselineEntry,
+    EffectivePolicy,
+    Evidence,
+    Judges,
+    NamedPolicy,
+    Override,
+    Thresholds,
+    Waiver,
+    WaiverRules,
+)
+from ci_gate.policy.judging.globs import Glob
+from ci_gate.policy.judging.keys import MAX_MATCHES, glob_work
+from ci_gate.policy.language.schema import MAX_COUNT, MAX_DAYS, MAX_PATTERN
 from ci_gate.policy.problems import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
 
 _LEVELS = frozenset(("high", "medium", "low", "error"))
 # The words that a field may hold, by the class that has it.
@@ -24,6 +38,19 @@ _WORDS: dict[tuple[type, str], frozenset[str]] = {
     (Evidence, "inferred"): frozenset(("error", "warn")),
     (Evidence, "vendor_whitelist"): frozenset(("error", "report")),
 }
+# The whole numbers that a field may hold, as far as it has limits.
+_LIMITS: dict[tuple[type, str], tuple[int, int]] = {
+    (Thresholds, "high"): (0, MAX_COUNT),
+    (Thresholds, "medium"): (0, MAX_COUNT),
+    (Thresholds, "low"): (0, MAX_COUNT),
+    (Thresholds, "total"): (0, MAX_COUNT),
+    (BaselineEntry, "count"): (1, MAX_COUNT),
+    (WaiverRules, "max_days"): (1, MAX_DAYS),
+    (WaiverRules, "warn_before_days"): (0, MAX_DAYS),
+    (Evidence, "max_scan_age"): (1, 999_999 * 86_400),  # what a duration of six digits can say
+    (Evidence, "settle"): (0, 600),
+}
+_PATTERNS = {(Waiver, "paths"), (Waiver, "images"), (Override, "images")}
 
 
 class StoredPolicyError(Exception):
@@ -65,6 +92,8 @@ def _policy(value: object, path: str) -> EffectivePolicy:
     assert isinstance(policy, EffectivePolicy)
     if not policy.unknown_levels:
         raise StoredPolicyError(f"{path}.unknown_levels is empty")
+    if glob_work(policy) > MAX_MATCHES:
+        raise StoredPolicyError(f"{path} has too many globs of keys to resolve")
     return policy
 
 
@@ -81,6 +110,9 @@ def _section(kind: type, value: object, path: str) -> Any:
         if name in value:
             built[name] = _value(hints[name], value[name], f"{path}.{name}")
             _check_words(kind, name, built[name], path)
+            _check_limits(kind, name, built[name], path)
+            if (kind, name) in _PATTERNS:
+                _check_patterns(built[name], f"{path}.{name}")
         elif entry.default is MISSING:
             raise StoredPolicyError(f"{path}.{name} is missing")
     return kind(**built)
@@ -90,6 +122,22 @@ def _check_words(kind: type, name: str, value: Any, path: str) -> None:
     words = _WORDS.get((kind, name))
     if words is not None and not words.issuperset(value if isinstance(value, tuple) else (value,)):
         raise StoredPolicyError(f"{path}.{name} is not one of {', '.join(sorted(words))}")
+
+
+def _check_limits(kind: type, name: str, value: int | None, path: str) -> None:
+    limits = _LIMITS.get((kind, name))
+    if limits is not None and value is not None and not limits[0] <= value <= limits[1]:
+        raise StoredPolicyError(f"{path}.{name} is not from {limits[0]} to {limits[1]}")
+
+
+def _check_patterns(patterns: tuple[str, ...], path: str) -> None:
+    for number, pattern in enumerate(patterns):
+        if len(pattern) > MAX_PATTERN:
+            raise StoredPolicyError(f"{path}[{number}] has more than {MAX_PATTERN} characters")
+        try:
+            Glob.parse(pattern)
+        except ValueError:
+            raise StoredPolicyError(f"{path}[{number}] is no pattern") from None
 
 
 def _value(kind: Any, value: object, path: str) -> Any:

@@ -56,6 +56,9 @@ class TreeError(Exception):
         self.problems = problems
 
 
+_FURTHER_DIRECTIVE = re.compile(r"(?:(?:%YAML[ \t]|[ \t]*#)[^\r\n]*[\r\n]+|[ \t]*[\r\n]+)*+%(?!YAML[ \t])")
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """A value and its place. Exactly one of ``scalar``, ``items`` and ``fields`` is in use, as ``kind`` says.
@@ -179,7 +182,8 @@ class _Reader:
     def _check_document(self, event: Any, documents: int) -> None:
         if documents > 1:
             raise self.fatal(event.start_mark.index, "a second document starts here", "Write one policy a file, without a further '---'.")
-        if event.version not in {None, (1, 2)} or event.tags:
+        # The parser skips directives that it does not know.
+        if event.version not in {None, (1, 2)} or event.tags or _FURTHER_DIRECTIVE.match(self.text):
             raise self.fatal(
                 event.start_mark.index, "directives other than '%YAML 1.2' are not allowed", "Remove the lines that start with '%'."
             )
@@ -189,7 +193,9 @@ class _Reader:
         target = self._anchors.get(event.anchor)
         if target is None:
             raise self.fatal(
-                index, f"the alias *{excerpt(event.anchor, 40)} names no anchor above it", "Define the anchor first, or write it out."
+                index,
+                f"the alias *{excerpt(event.anchor, 40)} names no anchor above it",
+                'A glob goes in quotes, such as "*_private_key"; for an alias, define the anchor first.',
             )
         if not target.done:
             raise self.fatal(index, f"the alias *{excerpt(event.anchor, 40)} is inside what it stands for", "Write the value out.")

@@ -138,11 +138,12 @@ def test_a_rule_that_loosens_is_listed_where_the_policy_has_it_or_the_run_uses_i
     assert not verdict.violations
 
 
+SQLITE = Finding("sqlite", "/s", "low", md5="0f" * 16)
+
+
 def test_denied_findings_that_are_waived_or_baselined_are_told_beside_the_rule():
-    policy = policy_of(
-        deny={"keys": ("pem", "sqlite")}, waivers=(waiver(),), baselines=(baseline(Finding("sqlite", "/s", "low"), include_denied=True),)
-    )
-    verdict = judged(policy, PEM, Finding("sqlite", "/s", "low"))
+    policy = policy_of(deny={"keys": ("pem", "sqlite")}, waivers=(waiver(),), baselines=(baseline(SQLITE, include_denied=True),))
+    verdict = judged(policy, PEM, SQLITE)
 
     assert (True, "none found; 2 waived or baselined") == details(verdict)["deny"]
 
@@ -286,7 +287,7 @@ def test_a_denied_finding_is_baselined_only_by_a_baseline_that_includes_denied_k
 
     assert [(Outcome.VIOLATION, "deny")] == outcomes(judged(denied, PEM))
     assert [(Outcome.VIOLATION, "unknown.keys")] == outcomes(judged(unknown, replace(PEM, key="ak_leak")))
-    assert [(Outcome.BASELINED, "baseline")] == outcomes(judged(including, PEM))
+    assert [(Outcome.BASELINED, "baseline.denied")] == outcomes(judged(including, PEM))
 
 
 def test_a_denied_finding_is_neither_allowed_nor_exempt_nor_inherited():
@@ -721,3 +722,22 @@ def test_an_override_tightens_for_every_name_that_a_registry_may_have_and_loosen
 
     assert tightens == (policy.thresholds.low == 0)
     assert loosens == ("pem" in policy.allow)
+
+
+def test_an_exempt_finding_uses_up_what_the_deployed_image_has():
+    """One old finding in the base image must not excuse a new one in a layer of the image's own."""
+    base, own = "bb" * 32, "11" * 32
+    policy = policy_of(thresholds={"high": 0}, exempt_layers=(base,))
+    rows = number_alike(Finding("pem", "/app/tls.pem", "high", md5="aa" * 16, layer_digest=layer) for layer in (base, own))
+
+    verdict = judged(policy, *rows, known={rows[0].fingerprint: 1})
+
+    assert {base: Outcome.EXEMPT, own: Outcome.VIOLATION} == {d.finding.layer_digest: d.outcome for d in verdict.decisions}
+
+
+@pytest.mark.parametrize(("md5", "layer", "outcome"), [("N/A", "", "violation"), ("", "", "violation"), ("N/A", "5e" * 32, "inherited")])
+def test_what_nothing_ties_to_content_is_never_known(md5, layer, outcome):
+    row = Finding("pem", "/a", "high", md5=md5, layer_digest=layer)
+    verdict = judged(policy_of(thresholds={"high": 0}, baselines=() if layer else (baseline(row),)), row, known={row.fingerprint: 1})
+
+    assert outcome == verdict.decisions[0].outcome

@@ -27,7 +27,7 @@ def test_every_step_of_a_counted_finding_says_why_it_does_not_apply():
         "baseline: no: no baseline that is in force covers it",
         "base_image: no: not in a layer of the base image",
         "since: no: no deployed image was compared",
-        "count: counted: counted as high risk; no threshold is exceeded",
+        "count: counted: counted as high risk",
         "thresholds.high: exceeded: 1 counted, 0 allowed",
         "thresholds.low: no: the finding is of another level",
         "thresholds.total: no: 1 counted, 1 allowed",
@@ -46,7 +46,8 @@ def test_the_steps_behind_the_one_that_decides_are_not_asked():
 
 
 def test_numbers_of_alike_findings_are_told():
-    lines = steps(EffectivePolicy(), replace(PEM), replace(PEM, risk_level="low"), known={PEM.fingerprint: 1})
+    found = replace(PEM, md5="0f" * 16)
+    lines = steps(EffectivePolicy(), found, replace(found, risk_level="low"), known={found.fingerprint: 1})
 
     assert {"since: inherited: the deployed image has it, too", "since: no: it is number 2 of its kind, and the deployed image has 1"} == {
         line for of_one in lines for line in of_one if line.startswith("since")

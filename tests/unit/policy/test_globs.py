@@ -188,3 +188,13 @@ def test_an_index_looks_for_nothing_that_a_match_may_lack(parts):
     text = re.sub(r"\[!c\]|\[ab\]|[?*]", "a", pattern)
 
     assert Glob.parse(pattern).matches(text) is bool(GlobIndex([(pattern, 1)]).find(text))
+
+
+def test_few_patterns_take_no_long_time_for_long_hostile_names():
+    index = GlobIndex((f"/**/*{chr(97 + i)}{'x' * (i % 5)}.pem", i) for i in range(12))
+    paths = [f"/{i}{'ab.pe' * 818}" for i in range(1_000)]
+
+    started = time.process_time()
+
+    assert not any(index.find(path) for path in paths)
+    assert time.process_time() - started < 1  # seconds; some 5 when every piece of the names was cut out

@@ -275,8 +275,8 @@ def waivers(draw):
             **WAIVER,
             "id": f"W-{'-'.join(names)}-{'-'.join(paths)}-{narrow}".replace("*", "x").replace("[ps]", "ps"),
             "keys": names,
-            "paths": paths,
-            "images": IMAGES[:1] if narrow else [],
+            **({"paths": paths} if paths else {}),
+            **({"images": IMAGES[:1]} if narrow else {}),
         }
         for names, paths, narrow in {repr(item): item for item in found}.values()
     ]

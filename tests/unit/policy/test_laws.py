@@ -247,6 +247,22 @@ def test_of_findings_of_a_kind_fewer_baselines_never_unblock(policy, looks, olds
         never_unblocks((replace(policy, baselines=baselines), inventory, None), (fewer, inventory, None))
 
 
+@settings(deadline=None, max_examples=250)
+@given(LENIENT, LOOKS, st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_of_findings_of_a_kind_fewer_exempt_layers_never_unblock(policy, looks, old, deployed, include_denied):
+    alike = [Finding("pem", "/a", level, MD5S[0], layer) for level, layer in looks]
+    mark = alike[0].fingerprint
+    baselines = (Baseline("b.json", (BaselineEntry(mark, old),), TODAY, include_denied),)
+    policy = replace(policy, waivers=(), baselines=baselines)
+    inventory = Inventory(number_alike(alike), known={mark: deployed})
+
+    for exempt in (LAYERS, LAYERS[:1], LAYERS[1:]):
+        for fewer in ((), LAYERS[:1]):
+            if set(fewer) <= set(exempt):
+                loose, strict = (replace(policy, exempt_layers=layers) for layers in (exempt, fewer))
+                never_unblocks((loose, inventory, None), (strict, inventory, None))
+
+
 @law
 @given(POLICY, FINDINGS, AROUND, IMAGE, st.sampled_from(["high", "medium", "low", "total"]), st.integers(0, 3))
 def test_a_lower_threshold_never_unblocks(policy, findings, around, image, name, limit):

@@ -300,6 +300,45 @@ def test_the_schema_refuses_what_the_loader_refuses(wrong):
         parse(json.dumps(wrong))
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "is_good"),
+    [
+        ("name", "", False),
+        ("name", " ", False),
+        ("name", "x" * 128, True),
+        ("name", "x" * 129, False),
+        ("name", "a\nb", False),
+        ("evidence", {"settle": "600s"}, True),
+        ("evidence", {"settle": "000010m"}, True),
+        ("evidence", {"settle": "0h"}, True),
+        ("evidence", {"settle": "601s"}, False),
+        ("evidence", {"settle": "11m"}, False),
+        ("evidence", {"settle": "1h"}, False),
+        ("evidence", {"max_scan_age": "0h"}, False),
+        ("evidence", {"max_scan_age": "010h"}, True),
+        ("base_image", {"layers": ["SHA256:" + "a" * 64]}, True),
+        ("tests", [{"name": "x", "given": [{"key": "pem", "md5": None, "layer": None}], "expect": "passed"}], True),
+        ("tests", [{"name": "x" * 501, "given": [], "expect": "passed"}], False),
+    ],
+)
+def test_the_schema_and_the_loader_agree(field, value, is_good):
+    data = {"version": 1, "thresholds": {"high": 0}, field: value}
+
+    assert is_good is is_valid(data)
+    if is_good:
+        parse(json.dumps(data))
+    else:
+        with pytest.raises(InvalidDocumentError):
+            parse(json.dumps(data))
+
+
+def test_many_long_lines_are_read_in_no_time():
+    started = time.process_time()
+    parse(("# " + "x" * 19_900 + "\n") * 50 + GOOD)
+
+    assert time.process_time() - started < 10
+
+
 def test_the_schema_accepts_a_policy_of_the_whole_language(write):
     data = {
         "version": 1,

@@ -20,7 +20,7 @@ def _image(*decisions, digest="5e" * 32):
 
 
 def _decision(outcome=Outcome.COUNTED, rule="counted", path="/a", key="pem", **fields):
-    return Decision(Finding(key, path, "high", **fields), outcome, rule, "said", RiskLevel.HIGH)
+    return Decision(Finding(key, path, "high", **{"md5": "0f" * 16, **fields}), outcome, rule, "said", RiskLevel.HIGH)
 
 
 def _entries(*images, include_denied=False):
@@ -51,6 +51,11 @@ def test_what_counts_or_is_excused_for_a_while_gets_in(outcome, rule, plain, den
     assert is_denied(image.verdict.decisions[0]) == (denied and not plain)
 
 
+def test_what_nothing_ties_to_content_stays_out():
+    assert [] == _entries(_image(_decision(md5=""), _decision(md5="N/A", layer_digest="none")))
+    assert [("/a", 1)] == _entries(_image(_decision(md5="N/A", layer_digest="5e" * 32)))
+
+
 def test_an_entry_counts_all_that_share_its_fingerprint():
     assert [("/a", 3)] == _entries(_image(_decision(), _decision(), _decision(Outcome.WAIVED, "waivers.W-1")))
 
@@ -73,7 +78,7 @@ _TEXT = st.text(st.characters(exclude_categories=()), min_size=1, max_size=20)
 
 @given(st.lists(st.tuples(_TEXT, _TEXT), max_size=20), st.randoms())
 def test_any_findings_come_back_and_their_order_never_matters(tmp_path_factory, rows, random):
-    findings = number_alike(Finding(key, path, "low") for key, path in rows)
+    findings = number_alike(Finding(key, path, "low", md5="0f" * 16) for key, path in rows)
     decisions = [Decision(found, Outcome.COUNTED, "counted", "", RiskLevel.LOW) for found in findings]
     text = make_baseline([_image(*decisions)], include_denied=False)
     random.shuffle(decisions)
@@ -86,3 +91,14 @@ def test_any_findings_come_back_and_their_order_never_matters(tmp_path_factory, 
     assert {found.fingerprint for found in findings} == {entry.fingerprint for entry in entries}
     assert len(findings) == sum(entry.count for entry in entries)
     assert len(entries) == sum(line.startswith('{"fingerprint"') for line in text.split("\n"))
+
+
+def test_denied_findings_of_an_older_baseline_are_not_carried_forward_unasked():
+    image = _image(_decision(Outcome.BASELINED, "baseline.denied", md5="ab" * 16))
+
+    assert [] == _entries(image)
+    assert [("/a", 1)] == _entries(image, include_denied=True)
+
+
+def test_what_nothing_ties_to_content_is_left_out():
+    assert [] == _entries(_image(_decision(md5="N/A", layer_digest="sha256:")), include_denied=True)

@@ -104,3 +104,27 @@ def test_floors_come_back():
 def test_what_is_no_canonical_policy_is_an_error(stored):
     with pytest.raises(StoredPolicyError):
         stored_judges(stored)
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"waivers": [{"id": "W-1", "keys": ["pem"], "paths": ["/a**b"]}]},
+        {"waivers": [{"id": "W-1", "keys": ["pem"], "paths": [""]}]},
+        {"waivers": [{"id": "W-1", "keys": ["pem"], "images": ["a**"]}]},
+        {"waivers": [{"id": "W-1", "keys": ["pem"], "paths": ["/" + "a" * 1_024]}]},
+        {"overrides": [{"images": ["a**"]}]},
+        {"overrides": [{"images": ["*/a"], "waivers": [{"id": "W-1", "keys": ["pem"], "paths": ["/a**b"]}]}]},
+        {"evidence": {"max_scan_age": 10**400}},
+        {"evidence": {"max_scan_age": 0}},
+        {"evidence": {"settle": 601}},
+        {"waiver_rules": {"warn_before_days": 10**12}},
+        {"waiver_rules": {"max_days": 3_651}},
+        {"thresholds": {"total": 10**9 + 1}},
+        {"allow": sorted(f"a{number}*" for number in range(20_000))},
+        {"extra_keys": sorted(f"k{number}" for number in range(20_000)), "deny": [{"keys": sorted(f"k{number}*" for number in range(60))}]},
+    ],
+)
+def test_values_that_no_policy_can_hold_are_errors_before_anything_is_judged_by_them(stored):
+    with pytest.raises(StoredPolicyError, match=r"is no pattern|is not from|too many|more than"):
+        stored_judges(stored)

@@ -135,3 +135,10 @@ def test_without_days_of_warning_only_a_long_end_is_told():
 )
 def test_a_baseline_has_a_last_day_only(expires, expected):
     assert expected is validity(Baseline("b.json", (), expires), TODAY, 14)
+
+
+def test_a_finding_without_content_is_waived_by_key_or_path_but_not_by_fingerprint():
+    loose = replace(FOUND, md5="N/A", layer_digest="")
+
+    assert [] == fitting(loose, waiver(fingerprints=(loose.fingerprint,)))
+    assert ["W-1"] == fitting(loose, waiver(paths=(loose.path,)))

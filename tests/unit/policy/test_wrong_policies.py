@@ -63,6 +63,33 @@ WRONG = {
     "a code point beyond Unicode": Wrong('version: 1\nname: "\\U00110000"\n', "2:1", "this is no YAML"),
     "two documents": Wrong(GOOD + "---\nversion: 1\n", "3:1", "a second document starts here", "one policy a file"),
     "a directive": Wrong("%YAML 1.1\n---\nversion: 1\n", "2:1", "directives other than '%YAML 1.2'"),
+    "a directive that nobody knows": Wrong("# x\n\n%YAML 1.2\n%FOO bar\n---\n" + GOOD, "5:1", "directives other than '%YAML 1.2'"),
+    "a glob without quotes": Wrong(
+        GOOD + "deny:\n  keys: [*_private_key]\n", "4:10", "the alias *_private_key names no anchor", 'in quotes, such as "*_private_key"'
+    ),
+    "a list that is a word": Wrong(GOOD + "deny: {keys: pem}\n", "3:14", "must be a list, not the text 'pem'", "Write a list: [pem]"),
+    "a section that is a list of keys": Wrong(GOOD + "deny: [pem]\n", "3:7", "must be a mapping", "'keys: [pem]'"),
+    "extends that is a word": Wrong(GOOD + "extends: default\n", "3:10", "extends: must be a list", "Write a list: [default]"),
+    "a ticket that is a number without quotes": waiver(
+        "reason", "ticket: 123", "6:13", "ticket: must be text, not the number 123", "put it in quotes"
+    ),
+    "a reason that ends with a line break": waiver(
+        "reason", "reason: >\n      folded", "6:13", "reason: must be printable text of 1 to 500 characters on one line", "'>-'"
+    ),
+    "a waiver with an empty list of paths": waiver(
+        "reason", "paths: []", "6:12", "waivers, entry 1, paths: must be a list with at least one entry", "or leave it out"
+    ),
+    "a waiver with an empty list of sums": waiver("reason", "md5: []", "6:10", "md5: must be a list with at least one entry"),
+    "a waiver with an empty list of fingerprints": waiver(
+        "reason", "fingerprints: []", "6:19", "fingerprints: must be a list with at least one entry"
+    ),
+    "a waiver with an empty list of images": waiver("reason", "images: []", "6:13", "images: must be a list with at least one entry"),
+    "a glob with an empty list of paths": waiver(
+        "keys", "keys: ['rsa_*']\n    paths: []", "5:12", "the glob 'rsa_*' is allowed only together with paths"
+    ),
+    "all that is denied is taken back": Wrong(
+        "version: 1\ndeny: {keys: ['aws_*'], except: ['aws_*']}\nunknown: {keys: allow}\n", "1:1", "the policy judges nothing"
+    ),
     "a tag": Wrong(
         "version: 1\nname: !!python/object:os.system x\n", "2:7", "the tag 'tag:yaml.org,2002:python/object:os.system' is not allowed"
     ),
@@ -170,7 +197,9 @@ WRONG = {
     # waivers
     "a waiver without an id": waiver("id", "", "4:5", "waivers, entry 1: the field 'id' is missing", "Add id: Name of the waiver"),
     "a waiver without keys": waiver("keys", "", "4:5", "waivers, entry 1: the field 'keys' is missing", "Add keys: Keys that are waived"),
-    "a waiver of no key": waiver("keys", "keys: []", "5:11", "waivers, entry 1, keys: must be a list that is not empty, not an empty list"),
+    "a waiver of no key": waiver(
+        "keys", "keys: []", "5:11", "waivers, entry 1, keys: must be a list with at least one entry, not an empty list"
+    ),
     "a waiver that is a word": Wrong(
         GOOD + "waivers: [W-1]\n", "3:11", "waivers, entry 1: must be a mapping of fields, not the text 'W-1'"
     ),
@@ -342,7 +371,7 @@ WRONG = {
     "an override for no image": Wrong(
         GOOD + "overrides:\n  - images: []\n    deny: {keys: [pem]}\n",
         "4:13",
-        "overrides, entry 1, images: must be a list that is not empty",
+        "overrides, entry 1, images: must be a list with at least one entry",
     ),
     "an override that says nothing": Wrong(
         GOOD + OVERRIDE, "4:5", "overrides, entry 1: it says nothing about its images", "Give it deny, allow"
@@ -414,7 +443,9 @@ WRONG = {
     ),
     # the base image
     "no layers": Wrong(GOOD + "base_image: {action: label}\n", "3:13", "base_image: the field 'layers' is missing", "Add layers: Digests"),
-    "an empty list of layers": Wrong(GOOD + "base_image: {layers: []}\n", "3:22", "base_image.layers: must be a list that is not empty"),
+    "an empty list of layers": Wrong(
+        GOOD + "base_image: {layers: []}\n", "3:22", "base_image.layers: must be a list with at least one entry"
+    ),
     "a layer that is none": Wrong(
         GOOD + "base_image: {layers: ['sha256:abc']}\n",
         "3:23",
