@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,10 @@ def reopen(path: str) -> Reopened:
     if judging is None:
         if any(image.findings for image in run.images):
             raise contradicts(run.origin, ["findings were judged, and there is no policy"])
-        return Reopened(run, None, (Verdict(),) * len(run.images))
+        unjudged = (Verdict(),) * len(run.images)
+        if run.tool_version == __version__:
+            check_verdict(run, unjudged)
+        return Reopened(run, None, unjudged)
     verdicts = tuple(_saved_verdict(run, image, judging) for image in run.images)
     if run.tool_version == __version__:
         check_evidence(run, partial(evidence_rules, judging.judges))
@@ -97,6 +100,8 @@ def _stored(run: SavedRun) -> Judging | None:
         problems.append("the day that it was judged by is missing")
     if problems or run.today is None:
         raise contradicts(run.origin, problems)
+    by_name = {(floor.name, floor.policy.sha256): floor for floor in judges.floors}  # the first floor that blocks gives a finding its rule
+    judges = replace(judges, floors=tuple(by_name[floor.name, floor.sha256] for floor in run.policy.floors))
     return Judging(judges, run.today, run.policy.name, _mode(run, judges))
 
 

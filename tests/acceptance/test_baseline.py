@@ -80,9 +80,7 @@ def _damaged(document):
 
 
 def _replayed(document):
-    changed = live(document)
-    changed["source"]["kind"] = "replay"
-    return changed
+    return live(document, kind="replay")
 
 
 @pytest.mark.parametrize(

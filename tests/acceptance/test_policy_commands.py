@@ -256,6 +256,7 @@ def _over_threshold(document: dict) -> dict:
         "by_decision": {"violation": 1, "allowed": 1, "counted": 2},
         "by_level": {"high": 1, "low": 3},
     }
+    changed["counts"] = image["counts"]
     for proof in image["evidence"]:
         if proof["name"] == "complete":
             proof["figures"].update(files_read=len(rows), files_total=len(rows))
