@@ -62,10 +62,7 @@ def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None, 
     """
     from ci_gate.report import FORMATS, STDOUT, Target
 
-    try:
-        Path.cwd()
-    except OSError:
-        raise UsageError("the working directory does not exist", advice="Change to one that does.") from None
+    check_working_directory()
     wanted = [Target(name, path) for name, path in outputs]
     if report_dir is not None:
         wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items()]
@@ -80,6 +77,30 @@ def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None, 
         if paths.count(path) > 1:
             raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
     return tuple(wanted)
+
+
+def check_working_directory() -> None:
+    """Refuse to go on where relative paths mean nothing.
+
+    :raises UsageError: if there is no working directory.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        raise UsageError("the working directory does not exist", advice="Change to one that does.") from None
+
+
+def policy_files(source: str | None) -> tuple[str, ...]:
+    """Return the policy file that a run would read, without loading it; nothing where that is a built-in one.
+
+    :param source: the policy that was named; ``None`` for the one that is found in the working directory.
+    """
+    from ci_gate.policy.language.load import POLICY_FILES
+    from ci_gate.policy.language.sources import builtin_policies
+
+    if source is None:
+        return next(((name,) for name in POLICY_FILES if os.path.lexists(name)), ())
+    return () if source in builtin_policies() else (source,)
 
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate import __version__
 from ci_gate.cli.output import describe_call, say
-from ci_gate.cli.reporting import run_with_reports, wanted_reports
+from ci_gate.cli.reporting import policy_files, run_with_reports, wanted_reports
 from ci_gate.cli.signals import RunSignal
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageError, bug
@@ -63,7 +63,8 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    inputs = [str(path) for path in (options.policy, *options.floors, options.metadata_file, options.emulate) if path]
+    given = (*policy_files(options.policy), *options.floors, options.metadata_file, options.emulate)
+    inputs = [str(path) for path in given if path]
     targets = wanted_reports(options.outputs, options.report_dir, inputs)
     return run_with_reports(_Run(options), targets, quiet=options.quiet)
 

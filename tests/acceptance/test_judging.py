@@ -300,3 +300,13 @@ def test_the_sum_in_the_reports_is_that_of_policy_and_floors(gate):
     assert alone["sha256"] != floored["sha256"]
     assert [] == alone["floors"]
     assert alone["effective"] == floored["effective"]["policy"]
+
+
+def test_a_report_never_replaces_the_policy_that_was_found(gate):
+    found = gate.folder / ".ci-gate.yml"
+    found.write_text(TestFloor.lax)
+
+    finished = gate.run("check", REFERENCE, f"--emulate={gate.world(image())}", "-o", "json=.ci-gate.yml")
+
+    assert 2 == finished.code, finished.err
+    assert TestFloor.lax == found.read_text()
