@@ -9,9 +9,9 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.runtime
 	$(BIN)/ci-gate demo
 
-## every test
+## every test; one worker more than there are processors, for many tests wait for deadlines
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n $$($(BIN)/python -c "import os; print((os.cpu_count() or 1) + 1)")
 
 ## linter, formatter, type checker, layer contracts
 lint: $(VENV)/.dev
