@@ -13,6 +13,7 @@ import click
 
 from ci_gate.cli.output import say
 from ci_gate.cli.parameters import connection_options, policy_option
+from ci_gate.cli.reporting import check_working_directory, policy_files
 from ci_gate.cli.shared import STDOUT, is_same_file, today_utc, write_file, write_out
 from ci_gate.errors import (
     PRECEDENCE,
@@ -66,7 +67,8 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
     """
     from ci_gate.policy.language.baseline import make_baseline
 
-    for source in (*sources, *((policy,) if policy else ())):
+    check_working_directory()
+    for source in (*sources, *policy_files(policy)):
         if str(output) != STDOUT and is_same_file(source, output):
             raise UsageError(f"the baseline would replace {source!r}, which it is made from", advice="Give it another path with -o.")
     judged = judge_sources(sources, policy, Connection(**connection))

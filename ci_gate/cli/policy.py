@@ -13,10 +13,23 @@ import click
 from ci_gate.cli.baseline import DAYS, DEFAULT_FILE, Connection, denied_of, judge_sources, say_denied
 from ci_gate.cli.output import say, say_causes
 from ci_gate.cli.parameters import connection_options, floor_options, policy_option
-from ci_gate.cli.shared import STDOUT, Day, chosen, is_same_file, load_named, policy_argument, today_utc, write_file, write_out
+from ci_gate.cli.reporting import check_working_directory, policy_files
+from ci_gate.cli.shared import (
+    STDOUT,
+    Day,
+    chosen,
+    files_of,
+    is_same_file,
+    load_named,
+    policy_argument,
+    today_utc,
+    write_file,
+    write_files,
+    write_out,
+)
 from ci_gate.cli.waivers import exemptions
 from ci_gate.errors import ExitCode, GateError, InvalidDocumentError, UsageError, worst
-from ci_gate.report.text import printable
+from ci_gate.report.text import harmless_json, printable
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
@@ -47,6 +60,7 @@ def check(sources: tuple[str, ...], policy: str | None) -> ExitCode:
 
     POLICY is a file or a built-in; without it, the policy is the one that `ci-gate check` would take here.
     """
+    check_working_directory()
     named = (chosen(sources[0] if sources else None, policy), *sources[1:])
     codes = [_check_one(source) for source in named]
     return worst(codes)
@@ -100,7 +114,7 @@ def show(named: str | None, policy: str | None, form: str, image: str | None) ->
     shown = Shown(loaded.policy, loaded.summary.name, loaded.summary.origin, loaded.policy.sha256, loaded.origins)
     if image is not None:
         shown = narrowed(shown, ImageReference.parse(image).canonical)
-    write_out(show_json(shown) if form == "json" else show_yaml(shown))
+    write_out(harmless_json(show_json(shown)) if form == "json" else show_yaml(shown))
     return ExitCode.PASSED
 
 
@@ -182,11 +196,13 @@ def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:
 @click.option("-o", "--output", metavar="junit=PATH", help="Write the outcome as JUnit XML; PATH - is stdout.")
 def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_sha256: tuple[str, ...], output: str | None) -> ExitCode:
     """Run the tests that a policy holds under `tests`. Exit code 11 when one fails, or there is none."""
-    path = _junit_path(output, (named, policy, *floors))
+    path = _junit_path(output, (*policy_files(chosen(named, policy)), *floors))
     try:
-        name, results = _tested(named, policy, floors, floor_sha256)
+        loaded = load_named(named, policy)
+        _check_kept(path, files_of(loaded))
+        name, results = _tested(loaded, floors, floor_sha256)
     except GateError as error:
-        if path not in {None, STDOUT}:
+        if path not in {None, STDOUT} and not isinstance(error, UsageError):
             _write_junit(path, "not loaded", (), error)
         raise
     if path != STDOUT:
@@ -199,17 +215,16 @@ def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_s
     return ExitCode.PASSED if results and all(result.passed for result in results) else ExitCode.CHECK_FAILED
 
 
-def _tested(named: str | None, policy: str | None, floors: tuple[str, ...], sums: tuple[str, ...]) -> tuple[str, tuple[TestResult, ...]]:
+def _tested(loaded: LoadedPolicy, floors: tuple[str, ...], sums: tuple[str, ...]) -> tuple[str, tuple[TestResult, ...]]:
     """Return the name of the policy and what became of its tests."""
     from ci_gate.policy.language.floors import load_floors, summarise
     from ci_gate.policy.selftest import run_tests
 
-    loaded = load_named(named, policy)
     _, judges = summarise(loaded, load_floors(floors, sums))
     return loaded.summary.name, run_tests(loaded, today_utc(), judges.floors)
 
 
-def _junit_path(output: str | None, inputs: Sequence[str | None]) -> str | None:
+def _junit_path(output: str | None, inputs: Sequence[str]) -> str | None:
     """Return the path of ``junit=PATH``.
 
     :raises UsageError: if it is written otherwise, or names what is to be read.
@@ -219,9 +234,18 @@ def _junit_path(output: str | None, inputs: Sequence[str | None]) -> str | None:
     form, equals, path = output.partition("=")
     if form != "junit" or not equals or not path:
         raise UsageError(f"-o {output[:200]!r} is not junit=PATH", advice="Write it like junit=policy-tests.xml.")
-    if path != STDOUT and any(source and is_same_file(source, path) for source in inputs):
-        raise UsageError(f"the report would replace {path!r}, which the run reads", advice="Give it another path.")
+    check_working_directory()
+    _check_kept(path, inputs)
     return path
+
+
+def _check_kept(path: str | None, inputs: Sequence[str]) -> None:
+    """Refuse to replace what is read.
+
+    :raises UsageError: if the report would.
+    """
+    if path not in {None, STDOUT} and any(is_same_file(source, str(path)) for source in inputs):
+        raise UsageError(f"the report would replace {path!r}, which the run reads", advice="Give it another path.")
 
 
 def _write_junit(path: str | None, name: str, results: Sequence[TestResult], error: GateError | None = None) -> None:
@@ -241,7 +265,7 @@ def _test_lines(name: str, results: Sequence[TestResult]) -> Iterator[str]:
         yield f"{word}  {printable(result.name, _MAX_TESTED)}: {result.got}\n"
         if not result.passed:
             yield f"      expected {result.expected}, got {result.got}: {printable(result.detail, _SENTENCE)}\n"
-    yield f"{printable(name, _MAX_TESTED)}: {len(results)} tests, {failed} failed\n" if results else ""
+    yield f"{printable(name, _MAX_TESTED)}: {len(results)} test{'' if len(results) == 1 else 's'}, {failed} failed\n" if results else ""
 
 
 @policy.command(short_help="Print the JSON Schema of the policy language.")
@@ -314,9 +338,10 @@ def _init_from(
         _check_free(path, force=force)
     starter = parse_policy(starter_text(today), origin="the starter policy", default_name=output.stem.lstrip("."))
     judged = judge_sources((source,), "default", connection, starter)
-    write_file(beside, make_baseline(judged, include_denied=include_denied), "the baseline")
+    known = make_baseline(judged, include_denied=include_denied)
+    write_files(((beside, known), (output, starter_text(today, StarterBaseline(inside, last, include_denied)))), "the policy and baseline")
     say(f"wrote {beside}: what is there today, until {last}")
-    _deliver(output, starter_text(today, StarterBaseline(inside, last, include_denied)))
+    _say_written(output)
     if not include_denied:
         say_denied(denied_of(judged))
     return ExitCode.PASSED
@@ -350,6 +375,10 @@ def _deliver(output: Path, text: str) -> None:
         write_out(text)
         return
     write_file(output, text, "the policy")
+    _say_written(output)
+
+
+def _say_written(output: Path) -> None:
     say(f"wrote {output}")
     name = "" if output == _STARTER else f" {output}"
     say(f"  -> Read it, then: ci-gate policy check{name}, ci-gate policy test{name}, ci-gate check --help")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,10 +13,13 @@ from click.core import ParameterSource
 
 from ci_gate.cli.output import drain
 from ci_gate.cli.parameters import Command, policy_option
-from ci_gate.cli.reporting import to_stdout
+from ci_gate.cli.reporting import check_working_directory, to_stdout
 from ci_gate.errors import InvalidDocumentError, ReportError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.replay.saved import SavedRun
 
@@ -65,6 +68,7 @@ def load_named(named: str | None, policy: str | None) -> LoadedPolicy:
     """
     from ci_gate.cli.run import load_chosen_policy
 
+    check_working_directory()
     return load_chosen_policy(chosen(named, policy))
 
 
@@ -83,12 +87,27 @@ def read_result(path: str) -> SavedRun:
 
     advice = "Name the file that `-o json=FILE` or --report-dir of a check wrote."
     try:
-        with Path(path).open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
+        raw = _read_regular(path, MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or "no path"
+        why = (error.strerror if isinstance(error, OSError) else None) or "it is no file"
         raise InvalidDocumentError(f"the saved result cannot be read: {why}", advice=advice, where=path[:400]) from None
     return read_saved(raw, path[:400])
+
+
+def _read_regular(path: str, most: int) -> bytes:
+    """Return the beginning of a file. A pipe would be waited for, for ever: it is none.
+
+    :raises OSError: if it cannot be read.
+    :raises ValueError: if it is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(path)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            return stream.read(most)
+    finally:
+        os.close(descriptor)
 
 
 def write_out(text: str) -> None:
@@ -106,15 +125,34 @@ def write_file(path: Path, text: str, what: str) -> None:
     :param what: what messages call it.
     :raises ReportError: if it cannot be written.
     """
-    from ci_gate.report import write_whole
+    write_files(((path, text),), what)
+
+
+def write_files(files: Sequence[tuple[Path, str]], what: str) -> None:
+    """Put files in place whole, all of them or none.
+
+    :param what: what messages call them.
+    :raises ReportError: if one cannot be written.
+    """
+    from ci_gate.report import write_together
 
     try:
-        write_whole(path, text.encode("utf-8"))
+        write_together((path, text.encode("utf-8")) for path, text in files)
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise ReportError(
-            f"{what} {str(path)!r} could not be written: {why}", advice="Give a path in a folder that can be written."
+            f"{what} {', '.join(repr(str(path)) for path, _ in files)} could not be written: {why}",
+            advice="Give a path in a folder that can be written.",
         ) from None
+
+
+def files_of(loaded: LoadedPolicy) -> tuple[str, ...]:
+    """Return the files that a policy was made of, as far as its origins tell: its own, its parents, and their baselines."""
+    places = {loaded.summary.origin, *(where.rpartition(":")[0] for where in loaded.origins.values())}
+    files = sorted(place for place in places if place and not place.startswith("built-in:"))
+    # Which of the files names a baseline is not known: any of their folders may hold it.
+    known = [os.path.join(os.path.dirname(file), baseline.file) for baseline in loaded.policy.baselines for file in files]  # noqa: PTH118, PTH120
+    return (*files, *known)
 
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:

@@ -11,7 +11,7 @@ import click
 from ci_gate.cli.output import say
 from ci_gate.cli.shared import load_named, policy_argument, today_utc, write_out
 from ci_gate.errors import ExitCode
-from ci_gate.report.text import cut, printable
+from ci_gate.report.text import cut, harmless_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,7 +83,7 @@ def waivers(named: str | None, policy: str | None, expiring_in: int | None, form
     loaded = load_named(named, policy)
     found = [entry for entry in exemptions(loaded, today_utc()) if expiring_in is None or entry.ends_within(expiring_in)]
     if form == "json":
-        write_out(json.dumps([entry.document for entry in found], indent=2) + "\n")
+        write_out(harmless_json(json.dumps([entry.document for entry in found], indent=2)) + "\n")
     elif found:
         write_out(_table(found))
     if not found:
@@ -124,7 +124,8 @@ def _waiver(waiver: Waiver, images: tuple[str, ...], place: str, loaded: LoadedP
 
 def _baseline(baseline: Baseline, loaded: LoadedPolicy, today: date) -> Exemption:
     state, left = _state(baseline, loaded, today), _days_left(baseline.expires, today)
-    covers = f"{len(baseline.entries)} known findings" + (", denied keys too" if baseline.include_denied else "")
+    known = sum(entry.count for entry in baseline.entries)
+    covers = f"{known} known finding{'' if known == 1 else 's'}" + (", denied keys too" if baseline.include_denied else "")
     where = loaded.origins.get("baseline.file") or loaded.origins.get("baseline", "")
     return Exemption("baseline", baseline.file, state, None, baseline.expires, left, reason=covers, where=where)
 

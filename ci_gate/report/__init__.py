@@ -160,6 +160,21 @@ def write_whole(path: Path, content: bytes) -> None:
         _prepare(path, (content,), stack)()
 
 
+def write_together(files: Iterable[tuple[Path, bytes]]) -> None:
+    """Put files in place whole, and none of them where one cannot be prepared.
+
+    :raises OSError: if one cannot be written.
+    """
+    with ExitStack() as stack:
+        moves = []
+        for path, content in files:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            moves.append(_prepare(path, (content,), stack))
+        for move in moves:
+            move()
+
+
 def _prepare(path: Path, parts: Iterable[bytes], stack: ExitStack) -> Callable[[], None]:
     """Render a report beside its path; return what puts it in place, whole or not at all. Pipes and devices are written to.
 

@@ -169,7 +169,7 @@ def _suites(run: RunResult) -> list[_Suite]:
     for suite, image in zip(suites, run.images, strict=True):
         _add_violations(suite, [one for one in image.verdict.violations if not one.enforced], budget)
     for suite, image in zip(suites, run.images, strict=True):
-        _add_waived(suite, image, budget)
+        _add_waived(suite, image, run.policy.name, budget)
         _add_exceptions(suite, image, exceptions)
         if image.image is None and not image.causes:  # no image, no cause: nothing was judged, whatever was proven
             _add_nothing(suite)
@@ -272,11 +272,11 @@ def _add_violations(suite: _Suite, violations: Sequence[Decision], budget: _Budg
         _mark(suite.add("ci-gate.findings", "more violations"), violations[-1], said, f"{said}\n\n{ROTATE}")
 
 
-def _add_waived(suite: _Suite, result: ImageResult, budget: _Budget) -> None:
+def _add_waived(suite: _Suite, result: ImageResult, policy: str, budget: _Budget) -> None:
     """Add a skipped case for each waived finding, as far as violations have left room."""
     waived = [decision for decision in result.verdict.decisions if decision.outcome is Outcome.WAIVED]
-    # Only the policy's own waivers take findings out of the verdict; they stand before those of floors, which may have the same ids.
-    waivers = {f"waivers.{use.id}": use for use in reversed(result.verdict.waivers)}
+    # Only the policy's own waivers take findings out of the verdict; those of floors may have the same ids.
+    waivers = {f"waivers.{use.id}": use for use in result.verdict.waivers if use.policy == policy}
     shown = 0
     for decision in waived:
         message, body = _message(decision.rule_text or "waived"), _waived_body(decision, waivers.get(decision.rule))

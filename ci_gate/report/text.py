@@ -40,6 +40,11 @@ def printable(text: str, limit: int | None = None) -> str:
     return _RUNNER_COMMAND.sub(r"\\x23", text) if "##" in text else text
 
 
+def harmless_json(text: str) -> str:
+    """Return rendered JSON that holds no command to a runner (``##[``, ``##vso[``), and means the same: ``#`` is in its strings only."""
+    return text.replace("##", "#\\u0023")
+
+
 def shorten(text: str, width: int) -> str:
     """Return a text in at most ``width`` characters by leaving out its middle: the end of a path tells most."""
     if len(text) <= width:

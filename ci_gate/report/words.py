@@ -252,14 +252,19 @@ class _Lapse:
 def _lapses(result: ImageResult) -> list[_Lapse]:
     """Find what would have covered violations that block: the rules of these name it."""
     verdict = result.verdict
-    late = {use.id: use for use in verdict.waivers if use.findings and use.validity in {Validity.EXPIRED, Validity.PENDING}}
+    waivers = [use for use in verdict.waivers if use.findings and use.validity in {Validity.EXPIRED, Validity.PENDING}]
+    # A floor may have a waiver of the same id. Those of the policy itself stand first: without a floor in the rule, they are meant.
+    late = {("", use.id): use for use in reversed(waivers)} | {(use.policy, use.id): use for use in waivers}
     expired = [use for use in verdict.baselines if use.validity is Validity.EXPIRED]
-    if not late and not expired:
+    if not waivers and not expired:
         return []
     texts = Counter(decision.rule_text for decision in verdict.blocking)
-    named: Counter[str] = Counter()
-    for text, number in texts.items():
-        named.update({name: number for name in dict.fromkeys(_WAIVER.findall(text)) if name in late})
+    named: Counter[tuple[str, str]] = Counter()
+    told = Counter((floor_rule(decision.rule)[0], decision.rule_text) for decision in verdict.blocking)
+    for (floor, text), number in told.items():
+        for name in dict.fromkeys(_WAIVER.findall(text)):
+            key = (floor, name) if (floor, name) in late else ("", name)
+            named.update({key: number} if key in late else {})
     lapses = [_waiver_lapse(late[name], number) for name, number in named.most_common()]
     for use in expired:
         number = sum(number for text, number in texts.items() if "baseline" in text and f"expired on {use.expires}" in text)

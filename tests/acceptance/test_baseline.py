@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 
 import pytest
 from saved import check_all, live, save
@@ -125,3 +126,18 @@ def test_a_baseline_that_cannot_be_written_is_30(gate, documents):
 
     assert 30 == gate.run("baseline", "create", saved, "-o", "/dev/full").code
     assert 30 == gate.run("baseline", "create", saved, "-o", f"{saved}/below.json").code
+
+
+def test_a_baseline_never_replaces_the_policy_that_was_found(gate, documents):
+    saved = save(gate, live(documents["blocked"]))
+    (gate.folder / ".ci-gate.yml").write_text("version: 1\nthresholds: {high: 0}\n")
+
+    assert 2 == gate.run("baseline", "create", saved, "-o", ".ci-gate.yml").code
+    assert "version: 1\nthresholds: {high: 0}\n" == (gate.folder / ".ci-gate.yml").read_text()
+
+
+def test_what_is_no_regular_file_is_refused_at_once(gate):
+    os.mkfifo(gate.folder / "pipe")
+
+    assert 3 == gate.run("policy", "explain", "pipe").code
+    assert 3 == gate.run("policy", "explain", ".").code

@@ -320,3 +320,26 @@ def test_init_refuses_and_leaves_nothing_behind(gate, documents, arguments, code
 
     assert code == gate.run("policy", "init", *arguments).code
     assert {"home", "saved.json", "live.json"} == {path.name for path in gate.folder.iterdir()}
+
+
+@pytest.mark.parametrize("kept", [".ci-gate.yml", "parent.yml", "known.json"])
+def test_the_report_of_the_tests_never_replaces_what_was_found(gate, kept):
+    (gate.folder / "parent.yml").write_text("version: 1\npermit: [baseline]\ndeny: {keys: [pem]}\n")
+    (gate.folder / "known.json").write_text('{"version": 1, "images": [], "findings": []}')
+    (gate.folder / ".ci-gate.yml").write_text(
+        "version: 1\nextends: [parent.yml]\nbaseline: {file: known.json, expires: 2099-01-01}\n"
+        "tests: [{name: a, given: [{key: pem}], expect: blocked}]\n"
+    )
+    before = (gate.folder / kept).read_text()
+
+    assert 2 == gate.run("policy", "test", "-o", f"junit={kept}").code
+    assert before == (gate.folder / kept).read_text()
+    assert 0 == gate.run("policy", "test", "-o", "junit=tests.xml").code
+
+
+def test_init_from_writes_both_files_or_none(gate, documents):
+    saved = save(gate, _over_threshold(documents["blocked"]))
+    (gate.folder / "folder").mkdir()
+
+    assert 30 == gate.run("policy", "init", "--from", saved, "-o", "folder", "--baseline-file", "known.json", "--force").code
+    assert not (gate.folder / "known.json").exists()

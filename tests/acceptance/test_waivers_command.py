@@ -95,3 +95,12 @@ def test_wrong_policies_and_options_have_their_codes(gate):
     assert 3 == gate.run("waivers", gate.policy("version: 2\n")).code
     assert 2 == gate.run("waivers", "default", "--expiring-in", "-1").code
     assert 2 == gate.run("waivers", "default", "-p", "strict").code
+
+
+def test_json_holds_no_command_to_a_runner_and_means_the_same(gate):
+    policy = gate.policy(json.dumps({"version": 1, "thresholds": {"high": 0}, "waivers": [_waiver("W-1", -1, 30, ticket="###[error]x")]}))
+
+    finished = gate.run("waivers", policy, "--format", "json")
+
+    assert "##" not in finished.out
+    assert "###[error]x" == json.loads(finished.out)[0]["ticket"]

@@ -32,6 +32,7 @@ from runs import (
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.report.junit import MAX_FINDING_CASES, render_junit
 from ci_gate.report.text import printable
+from ci_gate.report.words import next_step
 from ci_gate.verdict import ImageResult, RuleResult, Verdict
 
 
@@ -267,3 +268,26 @@ def test_a_suite_without_rules_or_proofs_that_passes_has_a_case():
     root = ET.fromstring(render_junit(run_of(ImageResult("a", None, image(), (), Verdict((), KEPT)))))
 
     assert ["passed"] == [case.get("name") for case in _cases(root, "ci-gate.verdict")]
+
+
+def test_a_waiver_of_a_floor_with_the_same_id_is_not_taken_for_the_own_one():
+    own = next(use for use in EXCEPTED_IMAGE.verdict.waivers if use.id == W_ACTIVE.id)
+    floors = replace(own, policy="org", owner="bob-of-the-floor")
+    verdict = replace(EXCEPTED_IMAGE.verdict, waivers=(floors, *EXCEPTED_IMAGE.verdict.waivers))
+
+    root = ET.fromstring(render_junit(run_of(replace(EXCEPTED_IMAGE, verdict=verdict))))
+
+    bodies = [skipped.text for case in _cases(root, "ci-gate.waived") for skipped in case.findall("skipped")]
+    assert any(f"owner: {own.owner}" in body for body in bodies)
+    assert not any("bob-of-the-floor" in body for body in bodies)
+
+
+def test_an_expired_waiver_of_a_floor_does_not_hide_the_own_one():
+    lapsed = replace(W_EXPIRED, findings=1, owner="alice")
+    denied = violation(finding("pem"), rule_text=f"denied; waiver {W_EXPIRED.id} expired on {W_EXPIRED.expires}")
+    waivers = (lapsed, replace(lapsed, policy="org", owner="bob"))
+
+    said = next_step(ImageResult("registry.example.com/shop/api:1", None, image(), (), Verdict((denied,), waivers=waivers)))
+
+    assert "with its owner alice" in said
+    assert "bob" not in said
