@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint package lock schemas clean
+.PHONY: demo test lint package lock schemas pictures clean
 
 ## the main job on the embedded endpoint, no account needed
 demo: $(VENV)/.runtime
@@ -36,6 +36,10 @@ schemas: $(VENV)/.dev
 	$(BIN)/python -c "from ci_gate.policy.language.schema import schema_text as t; print(t(), end='')" > policies/policy.schema.json
 	$(BIN)/python -c "from ci_gate.emulator.world import schema_text as t; print(t(), end='')" > ci_gate/emulator/world.schema.json
 	$(BIN)/python -c "from ci_gate.result_document.shapes import schema_text as t; print(t(), end='')" > ci_gate/result.schema.json
+
+## remake the pictures of the README; needs Chromium and npm, which nothing else does
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures/make.py
 
 clean:
 	rm -rf $(VENV) build dist ci-gate-reports

@@ -1,4 +1,4 @@
-"""Time and memory of judging: 25,000, 50,000 and 100,000 findings against 500 waivers, all on one key, in several shapes.
+"""Time and memory of judging: 25,000 to 200,000 findings against 500 waivers, all on one key, in several shapes.
 
     python benchmarks/evaluate.py [FINDINGS ...]
 
@@ -18,7 +18,7 @@ from ci_gate.model import Finding, Inventory, number_alike
 from ci_gate.policy.effective import EffectivePolicy, Judges, Thresholds, Waiver
 from ci_gate.policy.judging.evaluate import judge
 
-SIZES = (25_000, 50_000, 100_000)
+SIZES = (25_000, 50_000, 100_000, 200_000)
 WAIVERS = 500
 KEY = "rsa_private_key"
 TODAY = date(2026, 9, 1)

@@ -20,6 +20,7 @@ class Deadline:
         self._started = time.monotonic()
         self._cancelled = threading.Event()
         self._stages: dict[str, float] = {}
+        self._entered: list[float] = []  # for each stage that is open, the time that stages within it took
 
     @property
     def elapsed(self) -> float:
@@ -41,14 +42,27 @@ class Deadline:
         """Seconds spent in each stage, in the order in which they were first entered."""
         return tuple((name, round(seconds, 3)) for name, seconds in self._stages.items())
 
+    def of_its_own(self) -> Deadline:
+        """Return the same deadline with stages of its own: for one of several images that are decided side by side."""
+        own = Deadline(self.seconds)
+        own._started, own._cancelled = self._started, self._cancelled
+        return own
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block for a stage."""
+        """Count the time of the block for a stage; the time of a stage within another counts for the inner one only.
+
+        Stages belong to one thread: whoever works side by side takes a deadline of its own first.
+        """
         started = time.monotonic()
+        self._entered.append(0.0)
         try:
             yield
         finally:
-            self._stages[name] = self._stages.get(name, 0.0) + time.monotonic() - started
+            took = time.monotonic() - started
+            self._stages[name] = self._stages.get(name, 0.0) + took - self._entered.pop()
+            if self._entered:
+                self._entered[-1] += took
 
     def cancel(self) -> None:
         """End the run now: every wait returns at once."""

@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ci_gate import __version__
 
@@ -153,7 +153,23 @@ class ProtocolError(GateError):
 
 
 class RefusedError(ProtocolError):
-    """The service understood the call and refused it as such (4xx that is about neither identity nor rate)."""
+    """The service understood the call and refused it (4xx that is about neither identity nor rate).
+
+    ``refusal`` is the service's error code, such as ``BeyondQuata``.
+    """
+
+    refusal: str = ""
+
+    @classmethod
+    def coded(cls, refusal: str, what: str, *, advice: str, action: str, request_id: str | None) -> Self:
+        """Build from the service's error code, what failed, and what to do next."""
+        error = cls(what, advice=advice, action=action, request_id=request_id)
+        error.refusal = refusal
+        return error
+
+
+class ParameterRefusedError(RefusedError):
+    """The service does not take the parameters of the call: some calls may expect that."""
 
 
 class ReportError(GateError):

@@ -67,6 +67,9 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
         inventory = replace(read, comparable=inventory.comparable)
         evidence += inventory.proofs
         failures += inventory.causes
+        if asked.reference is not None and asked.reference.digest is None:
+            with deadline.stage("read"):
+                source.confirm(image, asked.reference, deadline)  # a tag can have moved while all this went on
         if asked.since is not None:
             with deadline.stage("compare"), _about(f"--since {asked.since}"):
                 known, compared, proof = _read_deployed(source, asked.since, image, rules, deadline)
@@ -74,6 +77,7 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
             evidence += (proof,)
     except GateError as error:
         failures += error.causes
+    failures = _with_time_spent(failures, deadline)
     with deadline.stage("judge"):
         # What was read is judged, whatever cut it short.
         verdict = judge(judging.judges, inventory, judging.today, name, mode=judging.mode, name=judging.name)
@@ -93,8 +97,8 @@ def _read_deployed(
 
     :raises GateError: where that image is the one that is judged, or cannot be read whole: nobody knows then which findings are new.
     """
-    # Its scan may be old and its rules incomplete: what it misses only makes more findings count as new.
-    lenient = replace(rules, max_scan_age_s=None, rule_coverage="off", vendor_whitelist="report")
+    # Its scan may be old and its rules incomplete: what it misses only makes more findings count as new. None is asked for: it costs.
+    lenient = replace(rules, max_scan_age_s=None, rule_coverage="off", vendor_whitelist="report", may_request_scan=False)
     older, _ = source.find_image(reference, None, lenient, deadline)
     if older.uuid == image.uuid or older.digest == image.digest:
         raise IncompleteError(
@@ -110,6 +114,14 @@ def _read_deployed(
     figures = (("findings", known.total()), ("digest", f"sha256:{older.digest}"))
     proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {known.total()} findings", figures)
     return dict(known), Comparison(str(reference), pinned, known.total()), proof
+
+
+def _with_time_spent(failures: tuple[Cause, ...], deadline: Deadline) -> tuple[Cause, ...]:
+    """Say in the last failure, where the deadline made it one, where the time went."""
+    if not failures or not deadline.passed:
+        return failures
+    spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in deadline.stages)
+    return (*failures[:-1], replace(failures[-1], what=f"{failures[-1].what}; the time of {deadline.seconds:.0f} s went into: {spent}"))
 
 
 @contextmanager

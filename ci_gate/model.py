@@ -117,6 +117,7 @@ class Image:
     scan_result: str = ""
     scan_progress: int | None = None
     last_scan_ms: int | None = None
+    scan_requested: bool = False  # this run had it scanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,7 @@ class EvidenceRules:
     settle_s: float = 15.0
     denied_keys: frozenset[str] = field(default_factory=frozenset)
     denies: Callable[[str], bool] = lambda _: True  # also of keys that nobody knew when the policy was written
+    may_request_scan: bool = True  # else an image is judged by the scan that it has
     counts_all_keys: bool = True  # thresholds look at every key, not only at the denied ones
 
 
@@ -237,6 +239,19 @@ class SourceInfo:
         return Proof("source", ProofState.HELD, f"{said.get(self.kind, self.kind)} at {self.endpoint}", figures)
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a run is about to do, or what it waits for, of one image.
+
+    ``stage`` is ``resolve``, ``queue``, ``scan`` or ``read``; ``percent`` is how far the scan is, where the service tells.
+    """
+
+    image: str
+    stage: str
+    detail: str
+    percent: int | None = None
+
+
 class FindingSource(Protocol):
     """Who can tell which sensitive files are in an image. Every method raises a ``GateError``."""
 
@@ -245,10 +260,13 @@ class FindingSource(Protocol):
     def find_image(
         self, reference: ImageReference | None, uuid: str | None, rules: EvidenceRules, deadline: Deadline
     ) -> tuple[Image, Proof]:
-        """Return the image that is meant and the proof of its identity."""
+        """Return the image that is meant and the proof of its identity; wait for it where it was pushed just now."""
 
     def await_scan(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> tuple[Image, Proof]:
-        """Return the image with its finished scan and the proof of it."""
+        """Return the image with its finished scan and the proof of it; have it scanned where it has no scan."""
+
+    def confirm(self, image: Image, reference: ImageReference, deadline: Deadline) -> None:
+        """Make sure that a reference by tag still means this image."""
 
     def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
         """Return every finding; what cut the reading short is a cause in the inventory, not an exception."""

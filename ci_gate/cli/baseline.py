@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
@@ -13,8 +14,8 @@ import click
 
 from ci_gate.cli.output import say
 from ci_gate.cli.parameters import connection_options, policy_option
-from ci_gate.cli.reporting import check_working_directory, policy_files
-from ci_gate.cli.shared import STDOUT, is_same_file, today_utc, write_file, write_out
+from ci_gate.cli.reporting import check_kept, check_working_directory, policy_to_load
+from ci_gate.cli.shared import STDOUT, path_from, today_utc, write_file, write_out
 from ci_gate.errors import (
     PRECEDENCE,
     ExitCode,
@@ -25,6 +26,7 @@ from ci_gate.errors import (
     UsageError,
     error_for,
 )
+from ci_gate.report.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = Path("ci-gate-baseline.json")
 DAYS = 90  # how long a baseline is proposed to last
 _SHOWN = 10
+_LIKE_A_FILE = re.compile(r"^(\.{0,2}|~)/|\.json$", re.IGNORECASE)  # as no image reference is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,9 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
     from ci_gate.policy.language.baseline import make_baseline
 
     check_working_directory()
-    for source in (*sources, *policy_files(policy)):
-        if str(output) != STDOUT and is_same_file(source, output):
-            raise UsageError(f"the baseline would replace {source!r}, which it is made from", advice="Give it another path with -o.")
+    if str(output) != STDOUT:
+        # A baseline that the policy names may be replaced: that is how it is made anew.
+        check_kept([("the baseline", str(output))], sources, policy_to_load(policy), baselines=False)
     judged = judge_sources(sources, policy, Connection(**connection))
     text = make_baseline(judged, include_denied=include_denied)
     if str(output) == STDOUT:
@@ -81,10 +84,24 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
     if not include_denied:
         say_denied(denied_of(judged))
     if str(output) != STDOUT:
-        say("put this into the policy, in the same folder or above:")
+        inside = _say_place(output, policy)
         denied = ", include_denied: true" if include_denied else ""
-        write_out(f"baseline: {{file: {_yaml_text(output.name)}, expires: {today_utc() + timedelta(days=DAYS)}{denied}}}\n")
+        write_out(f"baseline: {{file: {_yaml_text(inside)}, expires: {today_utc() + timedelta(days=DAYS)}{denied}}}\n")
     return ExitCode.PASSED
+
+
+def _say_place(output: Path, policy: str | None) -> str:
+    """Say which policy is to name the baseline; return how that one does."""
+    from ci_gate.policy.language.load import POLICY_FILES
+    from ci_gate.policy.language.sources import builtin_policies
+
+    loaded = next((name for name in policy_to_load(policy) if name not in builtin_policies()), POLICY_FILES[0])
+    inside = path_from(Path(loaded).parent, output)
+    if inside is not None:
+        say(f"put this into {loaded}:")
+        return inside
+    say(f"a policy names files below its own folder, and {output} is not below that of {loaded}: move it there, and write into the policy:")
+    return output.name
 
 
 def judge_sources(
@@ -97,6 +114,10 @@ def judge_sources(
     :raises GateError: with the code of what is in the way.
     """
     files = [source for source in sources if Path(source).is_file()]
+    for source in sources:
+        if source not in files and _LIKE_A_FILE.search(source):
+            what = f"{source!r} is no regular file" if os.path.lexists(source) else f"there is no file {source!r}"
+            raise UsageError(what, advice="Give the path of a saved result, or an image as registry/namespace/repository@sha256:DIGEST.")
     images = tuple(source for source in sources if source not in files)
     results = [result for file in files for result in _of_result(file, policy, loaded)]
     if images:
@@ -115,7 +136,7 @@ def say_denied(denied: Sequence[Decision]) -> None:
     """Say which findings of denied keys a baseline leaves out, and what can be done about them."""
     if not denied:
         return
-    say(f"left out, and still blocking: {_counted(len(denied), 'finding')} of denied keys")
+    say(f"left out, and still blocking: {_counted(len(denied), 'finding of a denied key', 'findings of denied keys')}")
     for decision in denied[:_SHOWN]:
         say(f"  {decision.finding.key} in {decision.finding.path[:200]}")
     if len(denied) > _SHOWN:
@@ -198,7 +219,7 @@ def _size(text: str) -> str:
 
 
 def _counted(number: int, noun: str, several: str = "") -> str:
-    return f"{number} {noun if number == 1 else several or noun + 's'}"
+    return f"{number} {several}" if several and number != 1 else count(number, noun)
 
 
 def _article(kind: str) -> str:

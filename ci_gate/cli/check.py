@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_gate.cli.parameters import Output, connection_options, floor_options, policy_option
+from ci_gate.cli.parameters import connection_options, floor_options, policy_option, report_options
 from ci_gate.cli.run import CheckOptions, run_check
 
 if TYPE_CHECKING:
@@ -21,25 +21,19 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @policy_option
 @floor_options
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    type=Output(),
-    help="Write a report; repeatable. Formats: junit, markdown, json. PATH - is stdout.",
-)
-@click.option(
-    "--report-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    envvar="CI_GATE_REPORT_DIR",
-    show_envvar=True,
-    help="Write junit.xml, summary.md and result.json there.",
-)
+@report_options(envvar="CI_GATE_REPORT_DIR")
 @click.option(
     "--metadata-file",
     type=click.Path(path_type=Path),
     help="Take the digest from the file that `docker buildx build --metadata-file` wrote.",
+)
+@click.option("--images-file", metavar="FILE", help="Name images in a file, one a line; - is standard input.")
+@click.option(
+    "--platform-digest",
+    "platform_digests",
+    multiple=True,
+    metavar="DIGEST",
+    help="An image behind the multi-platform index that IMAGE names; repeatable, every one is required.",
 )
 @click.option("--image-uuid", metavar="UUID", help="Resolve by Security Center's uuid; with IMAGE both must agree.")
 @click.option(
@@ -48,6 +42,15 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
     help="An image that is deployed already: only findings that it does not have can block; denied keys always do.",
 )
 @connection_options
+@click.option(
+    "--scan",
+    type=click.Choice(["auto", "never", "always"]),
+    envvar="CI_GATE_SCAN",
+    show_envvar=True,
+    default="auto",
+    show_default=True,
+    help="Whether to request a scan: where the image has none, never, or in any case. Each may cost quota.",
+)
 @click.option("--include-containers", is_flag=True, help="Ask for findings of the image's containers too.")
 @click.option(
     "--mode",
@@ -70,6 +73,7 @@ _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
     metavar="[WORLD]",
     help="Ask the embedded endpoint instead; WORLD is a .yaml or .json file, without it the demo world.",
 )
+@click.option("--github", is_flag=True, help="Hand summary, outputs and annotations on to the job, as a step of GitHub Actions.")
 @click.option("-v", "--verbose", count=True, help="Say each call; -vv with its parameters.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
 def check(**options: Any) -> ExitCode:

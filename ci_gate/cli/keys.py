@@ -7,6 +7,7 @@ import json
 import click
 
 from ci_gate.catalog import load_catalog
+from ci_gate.cli.shared import write_listing
 from ci_gate.errors import ExitCode, UsageError
 
 
@@ -30,11 +31,13 @@ def keys(group: str | None, form: str) -> ExitCode:
             }
             for candidate in groups
         ]
-        click.echo(json.dumps(document, ensure_ascii=False, indent=2))
+        write_listing(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
         return ExitCode.PASSED
     width = max(len(name) for candidate in groups for name in candidate.keys)
-    for number, candidate in enumerate(groups):
-        click.echo(f"{'' if number == 0 else chr(10)}{candidate.name}: {candidate.description}")
-        for name in candidate.keys:
-            click.echo(f"  {name:<{width}}  {by_name[name].name_en}  ({by_name[name].name_zh})")
+    parts = [
+        f"{candidate.name}: {candidate.description}\n"
+        + "".join(f"  {name:<{width}}  {by_name[name].name_en}  ({by_name[name].name_zh})\n" for name in candidate.keys)
+        for candidate in groups
+    ]
+    write_listing("\n".join(parts))
     return ExitCode.PASSED

@@ -12,6 +12,7 @@ from ci_gate import __version__
 from ci_gate.cli.baseline import baseline
 from ci_gate.cli.check import check
 from ci_gate.cli.demo import demo
+from ci_gate.cli.doctor import doctor
 from ci_gate.cli.emulate import emulate
 from ci_gate.cli.keys import keys
 from ci_gate.cli.output import drain, say, say_causes, tell
@@ -52,7 +53,7 @@ def cli() -> None:
     """
 
 
-for command in (check, replay, demo, policy, baseline, waivers, keys, emulate):
+for command in (check, replay, demo, policy, baseline, waivers, keys, doctor, emulate):
     cli.add_command(command)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,24 @@ if TYPE_CHECKING:
     from ci_gate.security_center.transport import CallRecord
 
 _DRAIN_S = 2.0
+_ERASE_LINE = "\r\x1b[2K"  # back to the first column, then erase in line (ECMA-48)
+
+
+@dataclass(frozen=True, slots=True)
+class _LiveLine:
+    """The line that stays at the bottom of a terminal until another one takes its place; empty for none."""
+
+    text: str
 
 
 class _Teller:
     """Writes to stderr from a thread of its own: a pipe that nobody reads, or one that is closed, must not change a verdict."""
 
     def __init__(self) -> None:
-        self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
+        self._lines: SimpleQueue[str | _LiveLine | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str | _LiveLine) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._write, name="ci-gate-stderr", daemon=True)
             self._thread.start()
@@ -40,13 +49,19 @@ class _Teller:
             written.wait(_DRAIN_S)
 
     def _write(self) -> None:
+        below = ""
         while True:
             item = self._lines.get()
             if isinstance(item, threading.Event):
                 item.set()
                 continue
+            erase = _ERASE_LINE if below else ""
+            if isinstance(item, _LiveLine):
+                text = below = item.text
+            else:
+                text = item + below
             try:
-                raw = item.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+                raw = f"{erase}{text}".encode(sys.stderr.encoding or "utf-8", "backslashreplace")
                 while raw:
                     raw = raw[os.write(sys.stderr.fileno(), raw) :]
             except (OSError, ValueError, AttributeError):
@@ -60,6 +75,11 @@ drain = _teller.drain
 def tell(text: str) -> None:
     """Print a text of ours on stderr as it is."""
     _teller.tell(text)
+
+
+def show_live(line: str) -> None:
+    """Keep a line of ours at the bottom of the terminal, in the place of the last one; an empty one takes it away."""
+    _teller.tell(_LiveLine(printable(line)))
 
 
 def say(line: str) -> None:

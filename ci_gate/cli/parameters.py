@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import reduce
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -102,6 +103,35 @@ def floor_options(command: Command) -> Command:
             help="SHA-256 that a floor must have, as `ci-gate policy check FLOOR` prints it; one for each --floor.",
         ),
     )
+
+
+def report_options(*, envvar: str | None = None) -> Callable[[Command], Command]:
+    """Return what adds the options that say which reports are written; the values are ``outputs`` and ``report_dir``.
+
+    :param envvar: the variable that may name the folder; ``None`` where the environment must not say where reports go.
+    """
+
+    def add(command: Command) -> Command:
+        return _with(
+            command,
+            click.option(
+                "-o",
+                "--output",
+                "outputs",
+                multiple=True,
+                type=Output(),
+                help="Write a report; repeatable. Formats: junit, markdown, json. PATH - is stdout.",
+            ),
+            click.option(
+                "--report-dir",
+                type=click.Path(file_okay=False, path_type=Path),
+                envvar=envvar,
+                show_envvar=True,
+                help="Write junit.xml, summary.md and result.json there.",
+            ),
+        )
+
+    return add
 
 
 def connection_options(command: Command) -> Command:

@@ -13,23 +13,26 @@ import click
 from ci_gate.cli.baseline import DAYS, DEFAULT_FILE, Connection, denied_of, judge_sources, say_denied
 from ci_gate.cli.output import say, say_causes
 from ci_gate.cli.parameters import connection_options, floor_options, policy_option
-from ci_gate.cli.reporting import check_working_directory, policy_files
+from ci_gate.cli.reporting import check_kept, check_working_directory, policy_to_load
 from ci_gate.cli.shared import (
     STDOUT,
     Day,
     chosen,
-    files_of,
     is_same_file,
     load_named,
+    path_from,
     policy_argument,
     today_utc,
     write_file,
     write_files,
+    write_listing,
     write_out,
 )
 from ci_gate.cli.waivers import exemptions
 from ci_gate.errors import ExitCode, GateError, InvalidDocumentError, UsageError, worst
-from ci_gate.report.text import harmless_json, printable
+from ci_gate.report.text import printable
+from ci_gate.report.words import count
+from ci_gate.result_document.write import harmless_json
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
@@ -97,7 +100,7 @@ def _summary(loaded: LoadedPolicy) -> str:
         (len(effective.overrides), "override"),
         (len(loaded.document.tests), "test"),
     )
-    counts = ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in every)
+    counts = ", ".join(count(number, noun) for number, noun in every)
     return f"{loaded.summary.name} ({loaded.summary.origin}): valid, mode {effective.mode}, sha256 {effective.sha256}, {counts}"
 
 
@@ -114,7 +117,7 @@ def show(named: str | None, policy: str | None, form: str, image: str | None) ->
     shown = Shown(loaded.policy, loaded.summary.name, loaded.summary.origin, loaded.policy.sha256, loaded.origins)
     if image is not None:
         shown = narrowed(shown, ImageReference.parse(image).canonical)
-    write_out(harmless_json(show_json(shown)) if form == "json" else show_yaml(shown))
+    write_listing(harmless_json(show_json(shown)) if form == "json" else show_yaml(shown))
     return ExitCode.PASSED
 
 
@@ -130,6 +133,7 @@ def explain(result: str, finding: str | None, policy: str | None, as_of: date | 
     from ci_gate.cli.saved import reopen
     from ci_gate.policy.judging.explain import explain as trace
 
+    check_working_directory()
     wanted = "" if finding is None else _digits(finding)
     opened = reopen(result)
     judging = _explaining(opened.judging, policy, as_of, opened.run.today, result)
@@ -144,7 +148,7 @@ def explain(result: str, finding: str | None, policy: str | None, as_of: date | 
             f"no finding of {result!r} has a fingerprint that begins with {wanted}",
             advice=f"List them all, with their fingerprints: ci-gate policy explain {result}",
         )
-    write_out("\n".join(parts))
+    write_listing("\n".join(parts))
     return ExitCode.PASSED
 
 
@@ -182,7 +186,7 @@ def _explaining(stored: Judging | None, policy: str | None, as_of: date | None, 
 
 
 def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:
-    yield f"{printable(asked, _SENTENCE)}: {len(traces)} {'finding' if len(traces) == 1 else 'findings'}\n"
+    yield f"{printable(asked, _SENTENCE)}: {count(len(traces), 'finding')}\n"
     for entry in traces:
         found = entry.decision.finding
         yield f"\n{str(entry.decision.outcome).upper()} {printable(found.key, 128)} in {printable(found.path, _SENTENCE)}\n"
@@ -196,10 +200,11 @@ def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:
 @click.option("-o", "--output", metavar="junit=PATH", help="Write the outcome as JUnit XML; PATH - is stdout.")
 def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_sha256: tuple[str, ...], output: str | None) -> ExitCode:
     """Run the tests that a policy holds under `tests`. Exit code 11 when one fails, or there is none."""
-    path = _junit_path(output, (*policy_files(chosen(named, policy)), *floors))
+    path = _junit_path(output)
+    if path not in {None, STDOUT}:
+        check_kept([("the junit report", str(path))], (), (*policy_to_load(chosen(named, policy)), *floors))
     try:
         loaded = load_named(named, policy)
-        _check_kept(path, files_of(loaded))
         name, results = _tested(loaded, floors, floor_sha256)
     except GateError as error:
         if path not in {None, STDOUT} and not isinstance(error, UsageError):
@@ -224,10 +229,10 @@ def _tested(loaded: LoadedPolicy, floors: tuple[str, ...], sums: tuple[str, ...]
     return loaded.summary.name, run_tests(loaded, today_utc(), judges.floors)
 
 
-def _junit_path(output: str | None, inputs: Sequence[str]) -> str | None:
+def _junit_path(output: str | None) -> str | None:
     """Return the path of ``junit=PATH``.
 
-    :raises UsageError: if it is written otherwise, or names what is to be read.
+    :raises UsageError: if it is written otherwise, or there is no working directory.
     """
     if output is None:
         return None
@@ -235,17 +240,7 @@ def _junit_path(output: str | None, inputs: Sequence[str]) -> str | None:
     if form != "junit" or not equals or not path:
         raise UsageError(f"-o {output[:200]!r} is not junit=PATH", advice="Write it like junit=policy-tests.xml.")
     check_working_directory()
-    _check_kept(path, inputs)
     return path
-
-
-def _check_kept(path: str | None, inputs: Sequence[str]) -> None:
-    """Refuse to replace what is read.
-
-    :raises UsageError: if the report would.
-    """
-    if path not in {None, STDOUT} and any(is_same_file(source, str(path)) for source in inputs):
-        raise UsageError(f"the report would replace {path!r}, which the run reads", advice="Give it another path.")
 
 
 def _write_junit(path: str | None, name: str, results: Sequence[TestResult], error: GateError | None = None) -> None:
@@ -265,7 +260,7 @@ def _test_lines(name: str, results: Sequence[TestResult]) -> Iterator[str]:
         yield f"{word}  {printable(result.name, _MAX_TESTED)}: {result.got}\n"
         if not result.passed:
             yield f"      expected {result.expected}, got {result.got}: {printable(result.detail, _SENTENCE)}\n"
-    yield f"{printable(name, _MAX_TESTED)}: {len(results)} test{'' if len(results) == 1 else 's'}, {failed} failed\n" if results else ""
+    yield f"{printable(name, _MAX_TESTED)}: {count(len(results), 'test')}, {failed} failed\n" if results else ""
 
 
 @policy.command(short_help="Print the JSON Schema of the policy language.")
@@ -273,7 +268,7 @@ def schema() -> ExitCode:
     """Print the JSON Schema of the policy language, for editors."""
     from ci_gate.policy.language.schema import schema_text
 
-    write_out(schema_text())
+    write_listing(schema_text())
     return ExitCode.PASSED
 
 
@@ -305,6 +300,7 @@ def init(
     """
     from ci_gate.policy.starter import starter_text
 
+    check_working_directory()
     to_stdout = str(output) == STDOUT
     if source is None:
         if baseline_file is not None or expires is not None or include_denied:
@@ -352,12 +348,12 @@ def _below(path: Path, folder: Path) -> str:
 
     :raises UsageError: if it is not in there: a policy names files in its folder only.
     """
-    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
-    if Path(inside).parts[0] == os.pardir:
+    inside = path_from(folder, path)
+    if inside is None:
         raise UsageError(
             f"--baseline-file {str(path)!r} is not below the folder of the policy", advice=f"Put it into {str(folder)!r} or below."
         )
-    return Path(inside).as_posix()
+    return inside
 
 
 def _check_free(path: Path, *, force: bool) -> None:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ci_gate import __version__
 from ci_gate.cli.output import say
-from ci_gate.cli.parameters import Output, floor_options
+from ci_gate.cli.parameters import floor_options, report_options
 from ci_gate.cli.reporting import run_with_reports, wanted_reports
 from ci_gate.cli.shared import Day
 from ci_gate.cli.signals import RunSignal
 from ci_gate.errors import Cause, ExitCode, GateError, InvalidDocumentError, UsageError, bug
 from ci_gate.model import SourceInfo
+from ci_gate.report.words import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
+    from pathlib import Path
 
     from ci_gate.cli.saved import Reopened
     from ci_gate.gate import Judging
@@ -38,19 +39,7 @@ _SHOWN_CHANGES = 3
 @click.option(
     "--as-of", type=Day(), metavar="DATE", help="Judge waivers and baselines as on this day (UTC).  [default: the day of the result]"
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    type=Output(),
-    help="Write a report; repeatable. Formats: those of check. PATH - is stdout.",
-)
-@click.option(
-    "--report-dir",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Write all reports there, as check does; never over the RESULT.",
-)
+@report_options()
 @click.option("-v", "--verbose", is_flag=True, help="Say every decision that changes.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what is wrong.")
 def replay(**options: Any) -> ExitCode:
@@ -90,8 +79,8 @@ def run_replay(options: ReplayOptions) -> ExitCode:
     """
     if options.quiet and options.verbose:
         raise UsageError("-q and -v contradict each other", advice="Give one of them.")
-    inputs = [*options.results, *options.floors, *([options.policy] if options.policy else [])]
-    targets = wanted_reports(options.outputs, options.report_dir, inputs)
+    policies = (*options.floors, *([options.policy] if options.policy else []))
+    targets = wanted_reports(options.outputs, options.report_dir, options.results, policies)
     return run_with_reports(_Replay(options), targets, quiet=options.quiet)
 
 
@@ -235,7 +224,7 @@ def _say_changes(opened: Reopened, results: Iterable[ImageResult], *, verbose: b
             if was != decision.outcome:
                 changes[was, str(decision.outcome)].append(decision)
         for (was, becomes), decisions in sorted(changes.items()):
-            say(f"  {was} -> {becomes}: {len(decisions)} {'finding' if len(decisions) == 1 else 'findings'}")
+            say(f"  {was} -> {becomes}: {count(len(decisions), 'finding')}")
             shown = decisions if verbose else decisions[:_SHOWN_CHANGES]
             for decision in shown:
                 say(f"    {decision.finding.key} in {decision.finding.path[:200]}: {decision.rule_text[:400]}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ci_gate.cli.output import tell, use_color, width
+from ci_gate.cli.output import say_causes, tell, use_color, width
 from ci_gate.cli.signals import deferred_signals
 from ci_gate.errors import ExitCode, ReportError, UsageError, bug
 from ci_gate.model import ProofState
@@ -36,7 +36,17 @@ class Run(Protocol):
         """Run to the end, whatever that is. Raises nothing."""
 
 
-def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool) -> ExitCode:
+class Platform(Protocol):
+    """A CI platform that is handed the result, besides the reports."""
+
+    def hand_on(self, run: RunResult) -> None:
+        """Hand a result on.
+
+        :raises ReportError: if that fails.
+        """
+
+
+def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool, platform: Platform | None = None) -> ExitCode:
     """Run, write every report, print the summary; return the exit code."""
     from ci_gate.report import STDOUT, write_placeholders, write_reports
 
@@ -51,13 +61,23 @@ def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool) -> Exi
             with suppress(ReportError):
                 write_reports([target for target in targets if target.path != STDOUT], result)
         _print_summary(result, quiet=quiet)
+        if platform is not None:
+            # Last, so that it says what the exit code says; where it fails itself, that code does.
+            try:
+                platform.hand_on(result)
+            except ReportError as error:
+                say_causes(error.causes)
+                result = replace(result, causes=(*result.causes, *error.causes))
     return result.exit_code
 
 
-def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None, inputs: Iterable[str]) -> tuple[Target, ...]:
+def wanted_reports(
+    outputs: Iterable[tuple[str, str]], report_dir: Path | None, inputs: Iterable[str], policies: Iterable[str]
+) -> tuple[Target, ...]:
     """Return the reports that were asked for.
 
     :param inputs: the files that the run reads.
+    :param policies: the policies that it loads, by path or name; what they name is read as well.
     :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
     """
     from ci_gate.report import FORMATS, STDOUT, Target
@@ -65,18 +85,35 @@ def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None, 
     check_working_directory()
     wanted = [Target(name, path) for name, path in outputs]
     if report_dir is not None:
-        wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items()]
-    used = {os.path.realpath(path) for path in inputs}
-    for target in wanted:
-        if target.path != STDOUT and os.path.realpath(target.path) in used:
-            raise UsageError(
-                f"the {target.format} report would replace {target.path!r}, which the run reads", advice="Give it another path."
-            )
+        wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items() if form.in_report_dir]
     paths = [target.path if target.path == STDOUT else os.path.realpath(target.path) for target in wanted]
     for path in paths:
         if paths.count(path) > 1:
             raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
+    check_kept([(f"the {target.format} report", target.path) for target in wanted if target.path != STDOUT], inputs, policies)
     return tuple(wanted)
+
+
+def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> None:
+    """Refuse to replace what is read, before anything is written: a policy that does not load leaves reports behind, too.
+
+    :param outputs: the files that are written, as pairs of what messages call one and its path.
+    :param inputs: the files that are read.
+    :param policies: the policies that are loaded, by path or name. Their parents are read as well.
+    :param baselines: whether to keep the baselines that they name, too.
+    :raises UsageError: if one would be replaced.
+    """
+    from ci_gate.policy.language.reads import files_read
+    from ci_gate.policy.language.sources import builtin_policies
+
+    named = tuple(policies)
+    used = {os.path.realpath(path) for path in (*inputs, *(name for name in named if name not in builtin_policies()))}
+    # Nothing that a policy names can be replaced where nothing is: the policies are not parsed twice for nothing.
+    if any(os.path.lexists(path) for _, path in outputs):
+        used.update(file for name in named for file in files_read(name, baselines=baselines))
+    for what, path in outputs:
+        if os.path.realpath(path) in used:
+            raise UsageError(f"{what} would replace {path!r}, which the run reads", advice="Give it another path.")
 
 
 def check_working_directory() -> None:
@@ -90,17 +127,16 @@ def check_working_directory() -> None:
         raise UsageError("the working directory does not exist", advice="Change to one that does.") from None
 
 
-def policy_files(source: str | None) -> tuple[str, ...]:
-    """Return the policy file that a run would read, without loading it; nothing where that is a built-in one.
+def policy_to_load(source: str | None) -> tuple[str, ...]:
+    """Return the policy that a run would load, by path or name, without loading it; nothing where it would fall back to a built-in one.
 
     :param source: the policy that was named; ``None`` for the one that is found in the working directory.
     """
     from ci_gate.policy.language.load import POLICY_FILES
-    from ci_gate.policy.language.sources import builtin_policies
 
     if source is None:
         return next(((name,) for name in POLICY_FILES if os.path.lexists(name)), ())
-    return () if source in builtin_policies() else (source,)
+    return (source,)
 
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
@@ -122,16 +158,19 @@ def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
     return result
 
 
-def to_stdout(text: str) -> None:
-    """Write a report to standard output.
+def to_stdout(text: str, *, whole: bool = True) -> None:
+    """Write a text to standard output.
 
-    :raises ReportError: if it does not get there whole.
+    :param whole: whether it is an error that its reader goes away before the end.
+    :raises ReportError: if it does not get there.
     """
     from ci_gate.report import pour
 
     try:
         pour(sys.stdout.fileno(), text.encode("utf-8"))
     except (OSError, ValueError, AttributeError) as error:  # closed: no stream, or one without a descriptor
+        if isinstance(error, BrokenPipeError) and not whole:
+            return
         why = error.strerror if isinstance(error, OSError) and error.strerror else "it is closed"
         raise ReportError(f"standard output could not be written: {why}", advice="Give the report a path.") from None
 

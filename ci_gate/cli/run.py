@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import re
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_gate import __version__
+from ci_gate.cli.asked import images_asked, input_files
+from ci_gate.cli.github import GithubStep
 from ci_gate.cli.output import describe_call, say
-from ci_gate.cli.reporting import policy_files, run_with_reports, wanted_reports
+from ci_gate.cli.progress import Progress
+from ci_gate.cli.reporting import policy_to_load, run_with_reports, wanted_reports
 from ci_gate.cli.signals import RunSignal
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageError, bug
-from ci_gate.model import ImageReference, SourceInfo, normalise_digest
+from ci_gate.model import SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import date
 
     from ci_gate.gate import Asked, Judging
+    from ci_gate.model import Step
     from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.security_center.source import SecurityCenter
     from ci_gate.security_center.transport import CallRecord
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REGION = "cn-shanghai"
 DEFAULT_TIMEOUT_S = 600.0
-_MAX_METADATA_BYTES = 1024 * 1024
+_SIDE_BY_SIDE = 64  # images; the others begin as these end
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class CheckOptions:
     """The command line of ``check``. ``emulate`` is ``None`` for the real service, ``""`` for the demo world, else a world file."""
 
     images: tuple[str, ...] = ()
+    images_file: str | None = None
+    platform_digests: tuple[str, ...] = ()
     policy: str | None = None
     floors: tuple[str, ...] = ()
     floor_sha256: tuple[str, ...] = ()
@@ -49,11 +54,13 @@ class CheckOptions:
     region: str = DEFAULT_REGION
     endpoint: str | None = None
     allow_endpoint: bool = False
+    scan: str = "auto"
     include_containers: bool = False
     timeout_s: float = DEFAULT_TIMEOUT_S
     mode: str | None = None
     lang: str = "en"
     emulate: str | None = None
+    github: bool = False
     verbose: int = 0
     quiet: bool = False
 
@@ -63,10 +70,10 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    given = (*policy_files(options.policy), *options.floors, options.metadata_file, options.emulate)
-    inputs = [str(path) for path in given if path]
-    targets = wanted_reports(options.outputs, options.report_dir, inputs)
-    return run_with_reports(_Run(options), targets, quiet=options.quiet)
+    policies = (*policy_to_load(options.policy), *options.floors)
+    targets = wanted_reports(options.outputs, options.report_dir, input_files(options), policies)
+    platform = GithubStep.of_environment(options.report_dir) if options.github else None
+    return run_with_reports(_Run(options), targets, quiet=options.quiet, platform=platform)
 
 
 def decide(options: CheckOptions) -> RunResult:
@@ -81,7 +88,8 @@ class _Run:
     options: CheckOptions
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     asked: tuple[Asked, ...] = ()
-    done: list[ImageResult] = field(default_factory=list)
+    done: dict[int, ImageResult] = field(default_factory=dict)  # by the place in `asked`
+    deadlines: list[Deadline] = field(default_factory=list)  # one an image, for its stages
     source: SourceInfo = SourceInfo("")  # noqa: RUF009 - frozen
     request_ids: list[str] = field(default_factory=list)
     summary: PolicySummary | None = None
@@ -109,21 +117,36 @@ class _Run:
     def _decide(self) -> None:
         options = self.options
         self.deadline = Deadline(options.timeout_s)
-        self.asked = _asked(options)
+        self.asked = images_asked(options)
         with self.deadline.stage("policy"):
             judging = self._judging()
+        progress = Progress(self.deadline, len(self.asked), quiet=options.quiet)
         with ExitStack() as stack:
+            stack.enter_context(progress)
             with self.deadline.stage("connect"):
-                source = _source(options, stack, self._observe)
+                source = _source(options, stack, self._observe, progress.step, images=len(self.asked))
             self.source = source.info
-            from ci_gate.gate import decide_image
+            self._decide_all(source, judging, progress)
 
-            for asked in self.asked:
-                if self.done and self.deadline.passed:
-                    raise UnavailableError(
-                        "the time was up before every image was looked at", advice="Give the run more time with --timeout."
-                    )
-                self.done.append(decide_image(source, asked, judging, self.deadline))
+    def _decide_all(self, source: SecurityCenter, judging: Judging, progress: Progress) -> None:
+        """Decide every image, side by side: most of the time goes into waiting for scans."""
+        from ci_gate.gate import decide_image
+        from ci_gate.security_center.pool import NotRunError, run_all
+
+        self.deadlines = [self.deadline.of_its_own() for _ in self.asked]
+
+        def decide_one(place: int) -> None:
+            asked = self.asked[place]
+            self.done[place] = decide_image(source, asked, judging, self.deadlines[place])
+            progress.decided(str(asked.reference or asked.text))
+
+        tasks = [partial(decide_one, place) for place in range(len(self.asked))]
+        for failure in run_all(tasks, _SIDE_BY_SIDE, lambda: self.deadline.passed):
+            if isinstance(failure, NotRunError):
+                advice = "Give the run more time with --timeout."
+                raise UnavailableError("the time was up before every image was looked at", advice=advice)
+            if isinstance(failure, BaseException):
+                raise failure
 
     def _judging(self) -> Judging:
         """Load everything that judges; from then on every report can name it."""
@@ -155,67 +178,29 @@ class _Run:
         # Until the connection stands, the command line alone tells what will be asked.
         source = self.source if self.source.kind else SourceInfo("live" if self.options.emulate is None else "emulated")
         summary = self.summary or PolicySummary(self.options.policy or "not loaded", "enforce", "", "")
-        rest = self.asked[len(self.done) :] or (() if self.done else tuple(Asked(text, None) for text in self.options.images))
-        pending = tuple(undecided(asked, causes[0]) for asked in rest) if causes else ()
+        every = self.asked or tuple(Asked(text, None) for text in self.options.images)
+        done = dict(self.done)  # images that are still under way may end meanwhile
+        images = [done.get(place) or (undecided(asked, causes[0]) if causes else None) for place, asked in enumerate(every)]
         return RunResult(
             tool_version=__version__,
             source=source,
             policy=summary,
-            images=(*self.done, *pending),
+            images=tuple(image for image in images if image is not None),
             causes=causes,
             started=self.started,
-            seconds=self.deadline.stages,
+            seconds=_summed((self.deadline, *self.deadlines)),
             request_ids=tuple(sorted(self.request_ids)),
             today=self.today,
         )
 
 
-def _asked(options: CheckOptions) -> tuple[Asked, ...]:
-    from ci_gate.gate import Asked
-
-    if options.quiet and options.verbose:
-        raise UsageError("-q and -v contradict each other", advice="Give one of them.")
-    if options.emulate is not None and options.endpoint is not None:
-        raise UsageError("--emulate and --endpoint contradict each other", advice="Give one of them, and unset CI_GATE_ENDPOINT.")
-    if options.image_uuid is not None and not re.fullmatch(r"[A-Za-z0-9_.:-]{1,128}", options.image_uuid):
-        raise UsageError("--image-uuid is no uuid", advice="Copy it from Security Center: letters, digits and dashes.")
-    if not options.images and options.image_uuid is None:
-        raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
-    if len(options.images) > 1 and (options.image_uuid is not None or options.metadata_file is not None):
-        raise UsageError("--image-uuid and --metadata-file are about one image", advice="Check the images one by one.")
-    if len(set(options.images)) != len(options.images):
-        raise UsageError("an image is named twice", advice="Name each image once.")
-    if len(options.images) > 1 and options.since is not None:
-        raise UsageError("--since is about one image", advice="Check the images one by one.")
-    since = ImageReference.parse(options.since) if options.since is not None else None
-    references = [ImageReference.parse(text) for text in options.images]
-    if options.metadata_file is not None:
-        if not references:
-            raise UsageError("--metadata-file needs an IMAGE", advice="Name the image whose digest the file holds.")
-        references = [_with_digest(references[0], options.metadata_file)]
-    if not references:
-        return (Asked(f"uuid {options.image_uuid}", None, options.image_uuid, since),)
-    if since is not None and since.digest is not None and since.digest == references[0].digest:
-        raise UsageError("--since names the very image that is judged", advice="Name the image that is deployed now.")
-    return tuple(Asked(text, reference, options.image_uuid, since) for text, reference in zip(options.images, references, strict=True))
-
-
-def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
-    """Take the digest from a metadata file of buildx (field ``containerimage.digest``)."""
-    advice = "Pass the file that `docker buildx build --push --metadata-file FILE` wrote."
-    try:
-        with path.open("rb") as stream:
-            document = json.loads(stream.read(_MAX_METADATA_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no JSON"
-        raise UsageError(f"--metadata-file {str(path)!r} cannot be read: {why}", advice=advice) from None
-    digest = document.get("containerimage.digest") if isinstance(document, dict) else None
-    if not isinstance(digest, str):
-        raise UsageError(f"--metadata-file {str(path)!r} has no containerimage.digest", advice=advice)
-    pinned = ImageReference.parse(f"{reference.canonical}@{digest}")
-    if reference.digest is not None and reference.digest != normalise_digest(digest):
-        raise UsageError(f"{reference} and --metadata-file name different digests", advice="Give one of them.")
-    return replace(reference, digest=pinned.digest)
+def _summed(deadlines: Iterable[Deadline]) -> tuple[tuple[str, float], ...]:
+    """Return the seconds of each stage, of all images together."""
+    sums: dict[str, float] = {}
+    for deadline in deadlines:
+        for name, seconds in deadline.stages:
+            sums[name] = round(sums.get(name, 0.0) + seconds, 3)
+    return tuple(sums.items())
 
 
 def load_chosen_policy(source: str | None) -> LoadedPolicy:
@@ -237,8 +222,13 @@ def _check_warn_mode(policies: Iterable[LoadedPolicy]) -> None:
             )
 
 
-def _source(options: CheckOptions, stack: ExitStack, observe: Callable[[CallRecord], None]) -> SecurityCenter:
-    """Connect to the service, or start the embedded endpoint for as long as ``stack`` is open."""
+def _source(
+    options: CheckOptions, stack: ExitStack, observe: Callable[[CallRecord], None], notify: Callable[[Step], None], images: int
+) -> SecurityCenter:
+    """Connect to the service, or start the embedded endpoint for as long as ``stack`` is open.
+
+    :param images: how many images share the connection.
+    """
     from ci_gate.security_center.endpoint import parse_endpoint
     from ci_gate.security_center.findings import ScanRange
     from ci_gate.security_center.source import SecurityCenter
@@ -259,4 +249,5 @@ def _source(options: CheckOptions, stack: ExitStack, observe: Callable[[CallReco
     # The service is never on this machine: whatever answers there is a stand-in, and its "passed" is about no real image.
     kind = "emulated" if endpoint is not None and endpoint.loopback else "live"
     scan_range = ScanRange(options.include_containers, options.lang)
-    return SecurityCenter(transport, SourceInfo(kind, url, region), scan_range, lambda line: None if options.quiet else say(line))
+    transport.share_among(images)
+    return SecurityCenter(transport, SourceInfo(kind, url, region), scan_range, notify, options.scan)

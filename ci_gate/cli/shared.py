@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +18,6 @@ from ci_gate.errors import InvalidDocumentError, ReportError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.replay.saved import SavedRun
@@ -82,32 +81,17 @@ def read_result(path: str) -> SavedRun:
 
     :raises InvalidDocumentError: if there is none, or it contradicts itself.
     """
+    from ci_gate.policy.language.files import read_waiting
     from ci_gate.replay.saved import read_saved
     from ci_gate.result_document.read import MAX_BYTES
 
     advice = "Name the file that `-o json=FILE` or --report-dir of a check wrote."
     try:
-        raw = _read_regular(path, MAX_BYTES + 1)
+        raw = read_waiting(path, MAX_BYTES + 1, patience_s=0.0)
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or "it is no file"
         raise InvalidDocumentError(f"the saved result cannot be read: {why}", advice=advice, where=path[:400]) from None
     return read_saved(raw, path[:400])
-
-
-def _read_regular(path: str, most: int) -> bytes:
-    """Return the beginning of a file. A pipe would be waited for, for ever: it is none.
-
-    :raises OSError: if it cannot be read.
-    :raises ValueError: if it is no regular file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError(path)
-        with os.fdopen(descriptor, "rb", closefd=False) as stream:
-            return stream.read(most)
-    finally:
-        os.close(descriptor)
 
 
 def write_out(text: str) -> None:
@@ -117,6 +101,15 @@ def write_out(text: str) -> None:
     """
     drain()  # what was said on stderr comes first
     to_stdout(text)
+
+
+def write_listing(text: str) -> None:
+    """Write what only informs to standard output; whoever has read enough of it may close it (``| head -1``): that is no error.
+
+    :raises ReportError: if it does not get there for another reason.
+    """
+    drain()
+    to_stdout(text, whole=False)
 
 
 def write_file(path: Path, text: str, what: str) -> None:
@@ -146,15 +139,12 @@ def write_files(files: Sequence[tuple[Path, str]], what: str) -> None:
         ) from None
 
 
-def files_of(loaded: LoadedPolicy) -> tuple[str, ...]:
-    """Return the files that a policy was made of, as far as its origins tell: its own, its parents, and their baselines."""
-    places = {loaded.summary.origin, *(where.rpartition(":")[0] for where in loaded.origins.values())}
-    files = sorted(place for place in places if place and not place.startswith("built-in:"))
-    # Which of the files names a baseline is not known: any of their folders may hold it.
-    known = [os.path.join(os.path.dirname(file), baseline.file) for baseline in loaded.policy.baselines for file in files]  # noqa: PTH118, PTH120
-    return (*files, *known)
-
-
 def is_same_file(one: str | Path, other: str | Path) -> bool:
     """Whether two paths lead to one place, whether anything is there or not."""
     return os.path.realpath(one) == os.path.realpath(other)
+
+
+def path_from(folder: Path, path: Path) -> str | None:
+    """Return a path as a policy in this folder names it; ``None`` where it is not below the folder, so that no policy there may."""
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return None if Path(inside).parts[:1] == (os.pardir,) else Path(inside).as_posix()

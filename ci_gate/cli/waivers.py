@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ci_gate.cli.output import say
-from ci_gate.cli.shared import load_named, policy_argument, today_utc, write_out
+from ci_gate.cli.shared import load_named, policy_argument, today_utc, write_listing
 from ci_gate.errors import ExitCode
-from ci_gate.report.text import cut, harmless_json, printable
+from ci_gate.report.text import cut, printable
+from ci_gate.report.words import count
+from ci_gate.result_document.write import harmless_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,11 +85,11 @@ def waivers(named: str | None, policy: str | None, expiring_in: int | None, form
     loaded = load_named(named, policy)
     found = [entry for entry in exemptions(loaded, today_utc()) if expiring_in is None or entry.ends_within(expiring_in)]
     if form == "json":
-        write_out(harmless_json(json.dumps([entry.document for entry in found], indent=2)) + "\n")
+        write_listing(harmless_json(json.dumps([entry.document for entry in found], indent=2)) + "\n")
     elif found:
-        write_out(_table(found))
+        write_listing(_table(found))
     if not found:
-        say("no waiver or baseline" + ("" if expiring_in is None else f" has ended or ends within {expiring_in} days"))
+        say("no waiver or baseline" + ("" if expiring_in is None else f" has ended or ends within {count(expiring_in, 'day')}"))
     return ExitCode.CHECK_FAILED if found and expiring_in is not None else ExitCode.PASSED
 
 
@@ -125,7 +127,7 @@ def _waiver(waiver: Waiver, images: tuple[str, ...], place: str, loaded: LoadedP
 def _baseline(baseline: Baseline, loaded: LoadedPolicy, today: date) -> Exemption:
     state, left = _state(baseline, loaded, today), _days_left(baseline.expires, today)
     known = sum(entry.count for entry in baseline.entries)
-    covers = f"{known} known finding{'' if known == 1 else 's'}" + (", denied keys too" if baseline.include_denied else "")
+    covers = count(known, "known finding") + (", denied keys too" if baseline.include_denied else "")
     where = loaded.origins.get("baseline.file") or loaded.origins.get("baseline", "")
     return Exemption("baseline", baseline.file, state, None, baseline.expires, left, reason=covers, where=where)
 

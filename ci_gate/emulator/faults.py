@@ -247,7 +247,7 @@ def _targets(answer: JsonObject, rows_path: Sequence[str], where: str) -> list[A
     rows: Any = answer
     for part in rows_path:
         rows = rows.get(part) if isinstance(rows, dict) else None
-    found = rows if isinstance(rows, list) else []
+    found = rows if isinstance(rows, list) else [rows]  # some answers have one object in the place of rows
     return found if where == "every_row" else found[:1]
 
 

@@ -57,6 +57,13 @@ Action = Literal[
     "DescribeImageInstances",
     "DescribeImageInfoList",
     "DescribeImageCriteria",
+    "DescribeImageRepoDetailList",
+    "DescribeImageRepoCriteria",
+    "DescribeImageLatestScanTask",
+    "DescribeImageScanAuthCount",
+    "PublicPreCheckImageScanTask",
+    "PublicCreateImageScanTask",
+    "PublicSyncAndCreateImageScanTask",
     "GetSensitiveDefineRuleConfig",
     "DescribeImageEventOperationPage",
 ]

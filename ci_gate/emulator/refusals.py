@@ -38,3 +38,18 @@ def throttled(retry_after_ms: int | None) -> RefusalError:
     """Refuse a call too many; ``retry_after_ms`` says when to come again."""
     headers = {} if retry_after_ms is None else {"x-acs-retry-after": str(retry_after_ms)}
     return RefusalError(400, "Throttling.User", "Request was denied due to user flow control.", headers)
+
+
+def beyond_quota() -> RefusalError:
+    """Refuse a scan task for want of quota; the misspelling is the service's."""
+    return RefusalError(400, "BeyondQuata", "Please check the scan quota")
+
+
+def nothing_to_scan() -> RefusalError:
+    """Refuse a scan task without images."""
+    return RefusalError(400, "TaskNumEmpty", "Create task quantity is empty.")
+
+
+def repeated_task() -> RefusalError:
+    """Refuse a scan task whose images are being scanned."""
+    return RefusalError(400, "forbid_create_repeat_task", "The image scan task already exists.")

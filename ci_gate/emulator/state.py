@@ -1,85 +1,23 @@
-"""The state of a running endpoint: how far each scan is, what has been asked, and how many calls a second are left."""
+"""The state of a running endpoint: its images and tasks, what has been asked, and how many calls a second are left."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from ci_gate.emulator.faults import FaultBook
-from ci_gate.emulator.fields import moment_ms
-from ci_gate.emulator.findings import Row, rows_of
+from ci_gate.emulator.image_state import ImageState, images_of
 from ci_gate.emulator.refusals import RefusalError, throttled
+from ci_gate.emulator.repository_book import RepositoryBook
 from ci_gate.emulator.signature import MAX_SKEW_S, Caller
+from ci_gate.emulator.tasks import TaskBook
+from ci_gate.emulator.timeline import Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ci_gate.emulator.world import Image, RateLimit, Stage, World
-
-
-class ImageState:
-    """An image of the world, and how far its scan is."""
-
-    def __init__(self, image: Image, world: World, now_s: float) -> None:
-        self.image = image
-        self._world = world
-        self._stage = 0
-        self._stage_calls = 0
-        self._stage_began_s = now_s
-        self._asked = 0
-        self._listed = 0
-        self._rows: tuple[Row, ...] | None = None
-        self._by_key: dict[str, list[Row]] | None = None
-
-    @property
-    def stage(self) -> Stage:
-        """The stage in which the scan is."""
-        return self.image.scan[self._stage]
-
-    def is_listed(self, now_s: float) -> bool:
-        """Count an answer that would name the image, move its scan on, and return whether the image is known yet."""
-        self._asked += 1
-        if self._asked <= self.image.listed_after_calls:
-            return False
-        self._move_on(now_s)
-        self._stage_calls += 1
-        return True
-
-    def _move_on(self, now_s: float) -> None:
-        while self._stage < len(self.image.scan) - 1:
-            stage = self.stage
-            by_calls = stage.for_calls is not None and self._stage_calls >= stage.for_calls
-            by_time = stage.for_seconds is not None and now_s - self._stage_began_s >= stage.for_seconds
-            if not (by_calls or by_time):
-                return
-            self._stage += 1
-            self._stage_calls = 0
-            self._stage_began_s = now_s
-
-    def count_listing(self) -> None:
-        """Count an answer that lists the keys of the image."""
-        self._listed += 1
-
-    @property
-    def by_key(self) -> dict[str, list[Row]]:
-        """The findings as they can be seen now, by key, in the order in which they are served."""
-        late = self.image.findings_after_calls
-        if self.stage.status != "SUCCESS" or (late and self._listed <= late):
-            return {}
-        if self._by_key is None:
-            found: dict[str, list[Row]] = defaultdict(list)
-            for row in self.rows:
-                found[row.key].append(row)
-            self._by_key = dict(found)
-        return self._by_key
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """Every finding of the image, seen or not."""
-        if self._rows is None:
-            self._rows = rows_of(self.image, self._world)
-        return self._rows
+    from ci_gate.emulator.quirks import RateLimit
+    from ci_gate.emulator.world import World
 
 
 class State:
@@ -91,9 +29,11 @@ class State:
     def __init__(self, world: World, clock: Callable[[], float] = time.monotonic, now_ms: int | None = None) -> None:
         self.world = world
         self.clock = clock
-        self.now_ms = int(time.time() * 1000) if now_ms is None else now_ms
-        self.images: Sequence[ImageState] = [ImageState(image, world, clock()) for image in world.images]
+        self.timeline = Timeline(clock, int(time.time() * 1000) if now_ms is None else now_ms)
+        self.images: Sequence[ImageState] = images_of(world, self.timeline)
         self.by_uuid = {state.image.image_uuid: state for state in self.images}
+        self.repositories = RepositoryBook(world.repositories, self.images)
+        self.tasks = TaskBook(world, self.timeline)
         self.faults = FaultBook(world.faults)
         account = world.account
         expires = None if account.token_expires is None else self.moment(account.token_expires)
@@ -103,7 +43,12 @@ class State:
 
     def moment(self, text: str) -> int:
         """Return a moment of the world file as milliseconds since the epoch."""
-        return moment_ms(text, self.now_ms)
+        return self.timeline.moment(text)
+
+    @property
+    def digest_prefix(self) -> str:
+        """What the service writes before every digest."""
+        return "sha256:" if self.world.quirks.digest_prefix else ""
 
     @staticmethod
     def moment_now() -> int:

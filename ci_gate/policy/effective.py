@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from datetime import date
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,21 @@ class DenyClause:
     keys: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     except_: tuple[str, ...] = ()
+
+
+def join_clauses(clauses: Iterable[DenyClause]) -> tuple[DenyClause, ...]:
+    """Return clauses that deny the same: those with the same exceptions, or with none, are one."""
+    alike: dict[frozenset[str], list[DenyClause]] = {}
+    for clause in clauses:
+        alike.setdefault(frozenset(clause.except_), []).append(clause)
+    return tuple(
+        DenyClause(_every(clause.keys for clause in same), _every(clause.groups for clause in same), tuple(sorted(exceptions)))
+        for exceptions, same in alike.items()
+    )
+
+
+def _every(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(sorted({word for words in lists for word in words}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +150,8 @@ class EffectivePolicy:
 
     @property
     def canonical(self) -> dict[str, Any]:
-        """The policy as JSON values, in its canonical form."""
-        plain: dict[str, Any] = _plain(self)
+        """The policy as JSON values, in its canonical form: denials that several files say alike are one list, for they mean the same."""
+        plain: dict[str, Any] = _plain(replace(self, deny=join_clauses(self.deny)))
         return plain
 
     @property

@@ -13,20 +13,23 @@ from dataclasses import dataclass, fields, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from ci_gate.policy.effective import DenyClause
+from ci_gate.policy.effective import Override
 from ci_gate.policy.judging.evaluate import for_image
-from ci_gate.policy.judging.keys import denied_keys, key_rules, matching
+from ci_gate.policy.judging.keys import denied_keys
+from ci_gate.policy.language.one_file import as_one_file
+from ci_gate.policy.language.parse import MAX_LINES
+from ci_gate.policy.language.schema import MAX_ENTRIES, MAX_WORD
+from ci_gate.policy.language.sources import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 
-    from ci_gate.policy.effective import Baseline, EffectivePolicy, Override, Waiver
+    from ci_gate.policy.effective import DenyClause, EffectivePolicy, Waiver
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./:-]*(?<!:)|[0-9]+[smhd]")
 _RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _COLUMNS = 110
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
-_STRICTEST_LEVEL = ("error", "high", "medium", "low")
 _MANY = 12  # entries of a list that is still written on one line
 
 
@@ -66,7 +69,9 @@ def narrowed(shown: Shown, image: str) -> Shown:
             clause += 1
         for key in override.allow:
             origins.setdefault(f"allow.{key}", shown.origins.get(f"{place}.allow.{key}", whole))
-    return replace(shown, policy=meant, origins=origins, image=image)
+    denied = denied_keys(meant)
+    allow = tuple(word for word in meant.allow if word not in denied)  # what has no effect for this image is no part of it
+    return replace(shown, policy=replace(meant, allow=allow), origins=origins, image=image)
 
 
 def show_json(shown: Shown) -> str:
@@ -88,11 +93,41 @@ def show_yaml(shown: Shown) -> str:
     writer = _Writer(shown)
     body = writer.document()
     denied = sorted(denied_keys(shown.policy))
-    narrowed = f" for the image {shown.image}: what its overrides say is part of it" if shown.image is not None else ""
-    head = [f"The effective policy {shown.name!r} ({shown.origin}){narrowed}.", f"SHA-256 {shown.sha256}", *writer.losses]
     listed = textwrap.wrap(", ".join(denied), _COLUMNS, break_long_words=False, break_on_hyphens=False) or ["none"]
     tail = [f"Denied keys ({len(denied)}):", *(f"  {line}" for line in listed)]
+    losses = [*writer.losses, *_too_large(writer.policy, body)]
+    head = [*_head(shown), *(f"NOT THE SAME when loaded again: {loss}" for loss in losses)]
     return "\n".join((*_comments(head), *body, *_comments(tail))) + "\n"
+
+
+def _head(shown: Shown) -> Iterator[str]:
+    called = f"The effective policy {shown.name!r} ({shown.origin})"
+    if shown.image is None:
+        yield f"{called}."
+        yield f"SHA-256 {shown.sha256}"
+    else:
+        yield f"{called} for the image {shown.image}: what its overrides say is part of it."
+        yield f"SHA-256 {shown.sha256}, of the policy for all images; for this one alone it is {shown.policy.sha256}"
+    if shown.policy.baselines:
+        yield f"The path of the baseline counts from the folder of {shown.origin}: this loads there."
+
+
+def _too_large(policy: EffectivePolicy, body: Sequence[str]) -> Iterator[str]:
+    """Say why several policies together are more than one file may hold."""
+    lists: list[Sized] = [policy.allow, policy.extra_keys, policy.waivers, policy.overrides, policy.label_layers, policy.exempt_layers]
+    lists += [{key for clause in policy.deny for key in clause.keys}, {key for clause in policy.deny for key in clause.except_}]
+    longest = max(map(len, lists))
+    if longest > MAX_ENTRIES:
+        yield f"it has a list of {longest} entries, and a file may have {MAX_ENTRIES}."
+    if len(body) > MAX_LINES or sum(len(line.encode()) + 1 for line in body) > MAX_BYTES:
+        yield f"it is larger than {MAX_LINES} lines or {MAX_BYTES} bytes, and a file may not be."
+
+
+def _loadable_name(name: str) -> str:
+    """Return a name that the language takes: that of a file may be longer, and hold characters that nobody can see."""
+    seen = "".join(char if char.isprintable() else "?" for char in name)
+    cut = seen if len(seen) <= MAX_WORD else f"{seen[: MAX_WORD - 1]}…"
+    return cut if cut.strip() else "policy"
 
 
 def _comments(lines: Iterable[str]) -> Iterator[str]:
@@ -121,25 +156,27 @@ class _Mappings(tuple[tuple[_Field, ...], ...]):
 
 
 class _Writer:
-    """Turns an effective policy into the fields of the language, and collects what they cannot say."""
+    """Turns an effective policy into the fields of the language."""
 
     def __init__(self, shown: Shown) -> None:
         self.shown = shown
-        self.policy = shown.policy
-        self.losses: list[str] = []
+        said = as_one_file(shown.policy)
+        self.policy, self.losses = said.policy, said.losses
+        number = shown.policy.baselines.index(self.policy.baselines[0]) if self.policy.baselines else 0
+        self._baseline_place = f"baseline[{number}]" if number else "baseline"
 
-    def document(self) -> Iterable[str]:
+    def document(self) -> list[str]:
         """Return the lines of the YAML."""
         policy = self.policy
         written = (
             _Field("version", 1),
-            _Field("name", self.shown.name),
+            _Field("name", _loadable_name(self.shown.name)),
             self._scalar("mode", policy.mode),
             self._scalar("allow_warn_override", policy.allow_warn_override),
             self._list("permit", policy.permit),
             self._list("extra_keys", policy.extra_keys),
             self._deny(policy.deny, "deny"),
-            self._allow(policy.allow, denied_keys(policy), "allow"),
+            self._allow(policy.allow, "allow"),
             self._mapping("thresholds", policy.thresholds),
             self._unknown(),
             self._base_image(),
@@ -173,52 +210,33 @@ class _Writer:
                 inner.append(_Field(entry.name, shapes.get(entry.name, _same)(value), self._origin(place, path) or "default"))
         return _Field(path, tuple(inner))
 
-    def _deny(self, clauses: Sequence[DenyClause], path: str, known: EffectivePolicy | None = None) -> _Field | None:
-        """Write the clauses as one: those with exceptions of their own as the keys that they deny, as soon as there are several."""
-        if not clauses:
-            return None
+    def _deny(self, clauses: Sequence[DenyClause], path: str) -> _Field | None:
+        """Write the clauses, which make the same exceptions, as one."""
         keys: dict[str, str] = {}
         groups: dict[str, str] = {}
         exceptions: dict[str, str] = {}
         for number, clause in enumerate(clauses):
             place = f"{path}[{number}]"
-            named = clause
-            if clause.except_ and len(clauses) > 1:
-                named = DenyClause(tuple(sorted(denied_keys(replace(known or self.policy, deny=(clause,), overrides=())))))
-                self._lose(
-                    f"{path}: the exceptions {', '.join(clause.except_)} are of one policy only. Its denials are written as the keys that "
-                    "they are today; the effective policy also denies new keys that fit its globs."
-                )
-            origin = self._origin(f"{place}.keys", place)
-            keys = {**{key: origin or self._origin(f"{place}.groups") for key in named.keys}, **keys}
-            groups = {**{group: self._origin(f"{place}.groups", place) for group in named.groups}, **groups}
-            exceptions = {**{word: self._origin(f"{place}.except", place) for word in named.except_}, **exceptions}
+            origin = self._origin(f"{place}.keys", place, f"{place}.groups")
+            keys = {**dict.fromkeys(clause.keys, origin), **keys}
+            groups = {**dict.fromkeys(clause.groups, self._origin(f"{place}.groups", place)), **groups}
+            exceptions = {**dict.fromkeys(clause.except_, self._origin(f"{place}.except", place)), **exceptions}
         written = (("keys", keys), ("groups", groups), ("except", exceptions))
-        return _Field("deny", tuple(_Field(name, _Entries(sorted(words.items()))) for name, words in written if words))
+        inner = tuple(_Field(name, _Entries(sorted(words.items()))) for name, words in written if words)
+        return _Field("deny", inner) if inner else None
 
-    def _allow(self, words: Iterable[str], denied: frozenset[str], path: str) -> _Field | None:
-        """Write what is allowed; an entry that only names denied keys has no effect, and the loader would refuse it."""
-        known = key_rules(self.policy).known
-        kept = [word for word in words if not matching(word, known) or not matching(word, known) <= denied]
-        entries = _Entries((word, self._origin(f"{path}.{word}", f"{path}.keys", path)) for word in kept)
+    def _allow(self, words: Iterable[str], path: str) -> _Field | None:
+        entries = _Entries((word, self._origin(f"{path}.{word}", f"{path}.keys", path)) for word in words)
         return _Field("allow", (_Field("keys", entries),)) if entries else None
 
     def _unknown(self) -> _Field:
-        levels = sorted(self.policy.unknown_levels, key=_STRICTEST_LEVEL.index)
-        if len(levels) > 1:
-            self._lose(f"unknown.risk_level: the effective policy counts an undocumented risk level as each of {', '.join(levels)}.")
+        (level,) = self.policy.unknown_levels
         keys = _Field("keys", self.policy.unknown_keys, self._origin("unknown.keys", "unknown") or "default")
-        return _Field("unknown", (keys, _Field("risk_level", levels[0], self._origin("unknown.risk_level", "unknown") or "default")))
+        return _Field("unknown", (keys, _Field("risk_level", level, self._origin("unknown.risk_level", "unknown") or "default")))
 
     def _base_image(self) -> _Field | None:
         policy = self.policy
-        labelled = tuple(layer for layer in policy.label_layers if layer not in policy.exempt_layers)
-        action, layers = ("exempt", policy.exempt_layers) if policy.exempt_layers and not labelled else ("label", labelled)
-        if policy.exempt_layers and labelled:
-            exempt = ", ".join(f"sha256:{layer}" for layer in policy.exempt_layers)
-            self._lose(
-                f"base_image: the effective policy labels some layers and exempts others; left out here are the exempt ones: {exempt}."
-            )
+        action, layers = ("exempt", policy.exempt_layers) if policy.exempt_layers else ("label", policy.label_layers)
         if not layers:
             return None
         entries = _Entries((f"sha256:{layer}", self._origin("base_image.layers", "base_image")) for layer in layers)
@@ -227,13 +245,12 @@ class _Writer:
     def _baseline(self) -> _Field | None:
         if not self.policy.baselines:
             return None
-        first, *others = self.policy.baselines
-        for other in others:
-            self._lose(f"baseline: {_baseline_words(other)} applies, too; the language knows one in a file.")
+        (first,) = self.policy.baselines
+        place = self._baseline_place
         inner = (
-            _Field("file", first.file, self._origin("baseline.file", "baseline")),
-            _Field("expires", first.expires, self._origin("baseline.expires", "baseline")),
-            _Field("include_denied", first.include_denied, self._origin("baseline.include_denied", "baseline") or "default"),
+            _Field("file", first.file, self._origin(f"{place}.file", place)),
+            _Field("expires", first.expires, self._origin(f"{place}.expires", place)),
+            _Field("include_denied", first.include_denied, self._origin(f"{place}.include_denied", place) or "default"),
         )
         return _Field("baseline", inner)
 
@@ -251,26 +268,23 @@ class _Writer:
                 yield _Field(entry.name, value, origin)
 
     def _overrides(self) -> _Field | None:
-        written = _Mappings(tuple(self._override(override, number)) for number, override in enumerate(self.policy.overrides))
+        said = [(number, override) for number, override in enumerate(self.policy.overrides) if override != Override(override.images)]
+        written = _Mappings(tuple(self._override(override, number)) for number, override in said)
         return _Field("overrides", written) if written else None
 
     def _override(self, override: Override, number: int) -> Iterator[_Field]:
         path = f"overrides[{number}]"
         yield _Field("images", _Entries((image, self._origin(f"{path}.images", path)) for image in override.images))
-        known = replace(self.policy, deny=(*self.policy.deny, *override.deny), overrides=())
         limits = override.thresholds
         set_here = [(entry.name, getattr(limits, entry.name)) for entry in fields(limits)]
         inner = tuple(_Field(name, most, self._origin(f"{path}.thresholds.{name}", path)) for name, most in set_here if most is not None)
         written = (
-            self._deny(override.deny, f"{path}.deny", self.policy),
-            self._allow(override.allow, denied_keys(known), f"{path}.allow"),
+            self._deny(override.deny, f"{path}.deny"),
+            self._allow(override.allow, f"{path}.allow"),
             _Field("thresholds", inner) if inner else None,
             self._waivers(override.waivers, f"{path}.waivers"),
         )
         yield from (field for field in written if field is not None)
-
-    def _lose(self, what: str) -> None:
-        self.losses.append(f"NOT THE SAME when loaded again: {what}")
 
 
 def _lines(mapping: Iterable[_Field], indent: str) -> Iterator[str]:
@@ -350,8 +364,3 @@ def _duration(seconds: int | None) -> str | None:
 
 def _same(value: Any) -> Any:
     return value
-
-
-def _baseline_words(baseline: Baseline) -> str:
-    denied = ", denied keys too" if baseline.include_denied else ""
-    return f"{baseline.file} (until {baseline.expires}, {len(baseline.entries)} entries{denied})"

@@ -21,6 +21,7 @@ _CHANGED = "The document was changed, or is damaged. Run the check again, and re
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00", re.ASCII)
 _REQUIRED = ("source", "identity", "scanned", "covered", "complete", "consistent", "settled", "whitelists")
 _SETTLED_S = 60
+_ASKED_FOR = frozenset({"yes", "joined"})  # scans that a run asked for, or waited for: fresh, whatever their time
 _MAX_SHOWN = 5
 _SAID = 300
 
@@ -136,8 +137,13 @@ def _wrong_image(image: SavedImage) -> Iterator[str]:
         return
     if reference.digest is not None and reference.digest != known.digest:
         yield "the image has another digest than was asked about"
-    if (known.namespace, known.repository) != (reference.namespace, reference.repository):
+    # Of a nested path, the service may count more than the last part to the repository's name.
+    if _path(known.namespace, known.repository) != _path(reference.namespace, reference.repository):
         yield "the image is in another repository than was asked about"
+
+
+def _path(namespace: str, repository: str) -> str:
+    return "/".join(part for part in (namespace, repository) if part)
 
 
 def _means(asked: str, reference: ImageReference) -> bool:
@@ -216,6 +222,13 @@ def _scanned_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
         return
     if figures.text("status").upper() != "SUCCESS":
         yield "it is held, and the scan was no success"
+    if "requested" in figures:  # documents of before the gate could ask for scans have none of these
+        if figures.text("requested") not in {*_ASKED_FOR, "no"} or figures["polls"] < 0 or figures["waited_s"] < 0:
+            yield "it does not say whether the run asked for the scan, and how long it waited"
+        if (figures.text("requested") == "yes" and not figures.text("task")) or (
+            figures.text("requested") == "no" and figures.text("task")
+        ):
+            yield "whether the run asked for the scan, and its task, do not fit"
     scan = (figures.text("status"), figures.text("result"), figures["last_scan_ms"])
     if image.image is not None and scan != (image.image.scan_status, image.image.scan_result, image.image.last_scan_ms or 0):
         yield "it is about another scan than the image has"
@@ -245,6 +258,10 @@ def _consistent_figures(image: SavedImage, proof: Proof, figures: Figures) -> It
 def _settled_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iterator[str]:
     if proof.state is ProofState.NOT_ASKED and not image.findings and not image.causes:
         yield "an image without findings was not looked at again"
+    scanned = next((Figures(other) for other in image.evidence if other.name == "scanned"), None)
+    asked_for = scanned is not None and scanned.text("requested") in _ASKED_FOR
+    if asked_for and not image.causes and figures["settle_s"] < 0:
+        yield "a scan that the run waited for was not looked at again"
     if proof.state is ProofState.HELD and not (figures["scan_age_s"] >= _SETTLED_S or figures["settle_s"] >= 0):
         yield "it is held, and there is no figure that says why"
     if "settle_s" in figures and figures["findings"] != len(image.findings):

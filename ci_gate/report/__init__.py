@@ -32,11 +32,12 @@ _A_BUG = "Report this as a bug. What stands at the path does not say that the ru
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A report format: the function that renders it in parts, and its file name in ``--report-dir``."""
+    """A report format: the function that renders it in parts, its usual file name, and whether ``--report-dir`` holds it."""
 
     file_name: str
     module: str
     function: str
+    in_report_dir: bool = True
 
     def parts(self, run: RunResult) -> Iterable[str]:
         """Render a run, in parts."""
@@ -48,6 +49,12 @@ class Format:
 FORMATS: dict[str, Format] = {
     "junit": Format("junit.xml", "ci_gate.report.junit", "junit_parts"),
     "markdown": Format("summary.md", "ci_gate.report.markdown", "markdown_parts"),
+    "sarif": Format("results.sarif", "ci_gate.report.sarif", "sarif_parts"),
+    "gitlab-secret-detection": Format(
+        "gl-secret-detection-report.json", "ci_gate.report.gitlab", "secret_detection_parts", in_report_dir=False
+    ),
+    "gitlab-codequality": Format("gl-code-quality-report.json", "ci_gate.report.gitlab", "codequality_parts", in_report_dir=False),
+    "html": Format("report.html", "ci_gate.report.html", "html_parts", in_report_dir=False),
     "json": Format("result.json", "ci_gate.result_document.write", "json_parts"),
 }
 

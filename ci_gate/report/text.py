@@ -24,7 +24,7 @@ _RUNNER_COMMAND = re.compile(r"#(?=\[|vso\[|teamcity\[)")
 
 def cut(text: str, limit: int) -> str:
     """Return at most ``limit`` characters of a text; how many more there are is said."""
-    return text if len(text) <= limit else f"{text[:limit]}… ({len(text) - limit} more characters)"
+    return text if len(text) <= limit else f"{text[:limit]}{_more(len(text) - limit)}"
 
 
 def printable(text: str, limit: int | None = None) -> str:
@@ -34,15 +34,14 @@ def printable(text: str, limit: int | None = None) -> str:
     """
     more = 0 if limit is None else len(text) - limit
     if more > 0:
-        return f"{printable(text[:limit])}… ({more} more characters)"
+        return f"{printable(text[:limit])}{_more(more)}"
     if not _PLAIN.fullmatch(text):
         text = text.translate(_SHOWN)
     return _RUNNER_COMMAND.sub(r"\\x23", text) if "##" in text else text
 
 
-def harmless_json(text: str) -> str:
-    """Return rendered JSON that holds no command to a runner (``##[``, ``##vso[``), and means the same: ``#`` is in its strings only."""
-    return text.replace("##", "#\\u0023")
+def _more(number: int) -> str:
+    return f"… ({number} more character{'' if number == 1 else 's'})"
 
 
 def shorten(text: str, width: int) -> str:

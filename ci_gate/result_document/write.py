@@ -62,13 +62,28 @@ def _document(run: RunResult, *, with_rows: bool = True) -> ResultDocument:
     }
 
 
+def harmless_json(text: str) -> str:
+    """Return rendered JSON that holds no command to a runner (``##[``, ``##vso[``), and means the same: ``#`` is in its strings only.
+
+    Runners obey these anywhere in a line that a job prints, and standard output is one of the places that JSON goes to.
+    """
+    return text.replace("##", "#\\u0023")
+
+
 def render_json(run: RunResult) -> str:
     """Return the document as JSON, indented by two. Pure ASCII: control characters and lone surrogates survive as escapes."""
     return "".join(json_parts(run))
 
 
 def json_parts(run: RunResult) -> Iterator[str]:
-    """Return what :func:`render_json` does, in many parts: findings are encoded one by one, and never all held as text."""
+    """Return what :func:`render_json` does, in many parts: findings are encoded one by one, and never all held as text.
+
+    A part begins and ends between values, so that no two of them make up a command to a runner.
+    """
+    return map(harmless_json, _parts(run))
+
+
+def _parts(run: RunResult) -> Iterator[str]:
     # Python's fast encoder does not indent, and the one that does takes seconds for 100,000 findings. A finding is flat, so its
     # separators can hold the indentation. Texts cannot look like what is split at: their quotes are escapes. Names of fields in the
     # policy could, which comes before the images.

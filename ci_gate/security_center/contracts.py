@@ -80,7 +80,7 @@ class Contract:
     """What the answer of one call must hold.
 
     ``rows`` and ``page_info`` are paths into the answer; ``row`` and ``optional_row`` name the fields of a row and how each is judged.
-    An optional field may be absent or null, but not of another kind.
+    An optional field may be absent or null, but not of another kind. Where ``single``, there is one object in the place of rows.
     """
 
     action: str
@@ -89,6 +89,7 @@ class Contract:
     row: Mapping[str, Kind] = field(default_factory=dict)
     optional_row: Mapping[str, Kind] = field(default_factory=dict)
     has_success: bool = True
+    single: bool = False
 
 
 _PAGE_INFO = ("PageInfo",)
@@ -161,6 +162,49 @@ CONTRACTS: dict[str, Contract] = {
             ("Data", "PageInfo"),
             {},
             {"Conditions": is_any_text, "Scenarios": is_any_text, "EventKey": is_any_text, "Source": is_any_text},
+        ),
+        Contract(
+            "DescribeImageRepoDetailList",
+            ("ImageRepoResponses",),
+            _PAGE_INFO,
+            {},
+            dict.fromkeys(("RepoName", "RepoNamespace", "RepoId", "InstanceId", "RegionId", "RegistryType", "Endpoints"), is_any_text),
+            has_success=False,
+        ),
+        Contract("DescribeImageCriteria", ("CriteriaList",), None, {"Name": is_word}, has_success=False),
+        Contract("DescribeImageRepoCriteria", ("CriteriaList",), None, {"Name": is_word}, has_success=False),
+        Contract(
+            "DescribeImageLatestScanTask",
+            ("Task",),
+            None,
+            {"Status": is_text},
+            {"TaskId": is_any_text, "Target": is_any_text, "StartTime": is_count, "FinishTime": is_count},
+            has_success=False,
+        ),
+        Contract(
+            "PublicSyncAndCreateImageScanTask",
+            ("Data",),
+            None,
+            {},
+            {"TaskId": is_any_text, "Status": is_any_text, "Result": is_any_text, "CanCreate": is_flag, "Progress": is_count},
+            has_success=False,
+            single=True,
+        ),
+        Contract(
+            "PublicPreCheckImageScanTask",
+            ("Data",),
+            None,
+            {"NeedAuthCount": is_count, "ScanImageCount": is_count},
+            has_success=False,
+            single=True,
+        ),
+        Contract(
+            "DescribeImageScanAuthCount",
+            ("ImageScan",),
+            None,
+            {"ImageScanCapacity": is_count, "ScanCount": is_count},
+            has_success=False,
+            single=True,
         ),
     )
 }
@@ -236,11 +280,15 @@ def judge(action: str, body: object, request_id: str | None, server_ms: int | No
     for name in ("Code", "HttpStatusCode"):
         if name in body and str(body[name]) != "200":
             raise broken(f"{name} is not 200")
-    rows = _dig(body, contract.rows, broken)
-    if not isinstance(rows, list):
-        raise broken(f"{'.'.join(contract.rows)} is {_kind(rows)}, not a list")
+    found = _dig(body, contract.rows, broken)
+    place = ".".join(contract.rows)
+    rows: list[Any] = [found]
+    if not contract.single:
+        if not isinstance(found, list):
+            raise broken(f"{place} is {_kind(found)}, not a list")
+        rows = found
     for number, row in enumerate(rows, 1):
-        _judge_row(row, contract, f"{'.'.join(contract.rows)}[{number}]", broken)
+        _judge_row(row, contract, place if contract.single else f"{place}[{number}]", broken)
     page_info = _page_info(_dig(body, contract.page_info, broken), broken) if contract.page_info else None
     return Answer(action, tuple(rows), page_info, request_id, server_ms)
 

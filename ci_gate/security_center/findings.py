@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import Cause, ExitCode, GateError, RefusedError
-from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, number_alike
+from ci_gate.errors import Cause, ExitCode, GateError, ParameterRefusedError
+from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, normalise_digest, number_alike
 from ci_gate.security_center.contracts import REPORT_IT, to_int
 from ci_gate.security_center.paging import Glance, Listing, Request, Row, glance, read_listings
 from ci_gate.security_center.pool import run_together
@@ -23,6 +23,7 @@ KEYS = "DescribeImageSensitiveFileList"
 FILES = "DescribeImageSensitiveFileByKey"
 _SECOND_LOOK_S = 2.0
 _FRESH_SCAN_MS = 60_000
+_SETTLING_LOOKS = 3
 _REREAD = "Try again in some minutes. If it stays, report it; evidence.inferred: warn in the policy accepts what cannot be explained."
 
 
@@ -83,27 +84,70 @@ def prove_settled(
     server_ms: int | None,
     deadline: Deadline,
 ) -> tuple[Inventory, Proof]:
-    """Read an empty inventory of a fresh scan again after ``evidence.settle``: success can come before the findings.
+    """Read the inventory of a fresh scan again after ``evidence.settle``, until two readings agree: success can come before the findings.
+
+    Where nothing else says that the scan is fresh, its time does, and only an empty inventory is doubted. A scan that this run asked for,
+    or waited for, is fresh whatever its time, and its first findings may be those of the scan before.
 
     :param server_ms: the server's time, milliseconds since the epoch; ``None`` where it sent none.
     :return: the inventory to judge, and the proof.
     """
-    if inventory.findings or inventory.causes or any(proof.cause for proof in inventory.proofs):
+    if inventory.causes or any(proof.cause for proof in inventory.proofs) or (inventory.findings and not image.scan_requested):
         return inventory, Proof("settled", ProofState.NOT_ASKED, "only a listing without findings is read again")
-    if server_ms is not None and image.last_scan_ms is not None and server_ms - image.last_scan_ms >= _FRESH_SCAN_MS:
-        age_s = (server_ms - image.last_scan_ms) // 1000
+    age_ms = None if server_ms is None or image.last_scan_ms is None else server_ms - image.last_scan_ms
+    if age_ms is not None and age_ms >= _FRESH_SCAN_MS and not image.scan_requested:
+        age_s = age_ms // 1000
         return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s ago", (("scan_age_s", age_s),))
-    if not deadline.sleep(rules.settle_s):
-        cause = Cause(
-            ExitCode.INCOMPLETE,
-            "the scan ended just now, and there was no time to look again",
-            "Give the run more time with --timeout.",
-            KEYS,
-        )
-        return inventory, Proof("settled", ProofState.FAILED, cause.what, cause=cause)
-    again = read_findings(transport, image, rules, scan_range, deadline)
-    figures = (("settle_s", int(rules.settle_s)), ("findings", len(again.findings)))
-    return again, Proof("settled", ProofState.HELD, f"read again after {rules.settle_s:.0f} s: {len(again.findings)} findings", figures)
+    for _ in range(_SETTLING_LOOKS):
+        if not deadline.sleep(rules.settle_s):
+            return inventory, _unsettled("the scan ended just now, and there was no time to look again")
+        again = _with_vanished(inventory, read_findings(transport, image, rules, scan_range, deadline), rules)
+        stands = _told_apart(again) == _told_apart(inventory)
+        inventory = again
+        if stands or inventory.causes or any(proof.cause for proof in inventory.proofs):
+            figures = (("settle_s", int(rules.settle_s)), ("findings", len(inventory.findings)))
+            said = f"read again after {rules.settle_s:.0f} s: {len(inventory.findings)} findings"
+            return inventory, Proof("settled", ProofState.HELD, said, figures)
+    return inventory, _unsettled(f"the scan ended just now, and its findings still change after {_SETTLING_LOOKS} looks")
+
+
+def _unsettled(what: str) -> Proof:
+    cause = Cause(ExitCode.INCOMPLETE, what, "Give the run more time with --timeout, or run again.", KEYS)
+    return Proof("settled", ProofState.FAILED, what, cause=cause)
+
+
+def _told_apart(inventory: Inventory) -> Counter[tuple[str, ...]]:
+    return Counter(_marks(finding) for finding in inventory.findings)
+
+
+def _marks(finding: Finding) -> tuple[str, ...]:
+    """Return what lasts of a finding from one reading to the next."""
+    return (finding.key, finding.path, finding.md5.lower(), normalise_digest(finding.layer_digest), finding.risk_level)
+
+
+def _with_vanished(first: Inventory, again: Inventory, rules: EvidenceRules) -> Inventory:
+    """Return a second reading with what only the first one saw: a finding of an image does not vanish, so it is judged, and doubted."""
+    left = _told_apart(first) - _told_apart(again)
+    vanished = []
+    for finding in first.findings:
+        if left[_marks(finding)] > 0:
+            left[_marks(finding)] -= 1
+            vanished.append(finding)
+    if not vanished:
+        return again
+    findings = number_alike((*again.findings, *vanished))
+    return replace(again, findings=findings, proofs=tuple(_doubted(proof, len(vanished), rules) for proof in again.proofs))
+
+
+def _doubted(proof: Proof, vanished: int, rules: EvidenceRules) -> Proof:
+    """Return the proof ``consistent`` with a disagreement more; any other as it is."""
+    if proof.name != "consistent":
+        return proof
+    figures = dict(proof.figures)
+    counts = {name: int(figures[name]) + by for name, by in (("second_route_added", vanished), ("disagreements", 1))}
+    what = f"{vanished} files that were there at the first look were gone after {rules.settle_s:.0f} s"
+    cause = Cause(ExitCode.INCOMPLETE, f"the findings do not add up: {what}", _REREAD, KEYS) if rules.inferred == "error" else None
+    return replace(proof, state=ProofState.FAILED, detail=what, figures=tuple({**figures, **counts}.items()), cause=proof.cause or cause)
 
 
 def _read_pass(
@@ -164,7 +208,7 @@ def _hold_against(
     found = replace(found, promised=found.promised | _promised(after))
     empty = {_key_of(listing) for listing in found.files if not listing.rows}
     against.extend(f"key {key} is listed with unprocessed files, and yields none" for key in sorted(empty & found.promised))
-    if isinstance(second, RefusedError):
+    if isinstance(second, ParameterRefusedError):
         return replace(found, second_route=f"refused: {second.cause.what}", disagreements=tuple(against), failure=failure)
     if isinstance(second, GateError):
         return replace(found, second_route="failed", disagreements=tuple(against), failure=failure or second.cause)

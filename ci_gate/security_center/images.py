@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import IncompleteError, error_for
-from ci_gate.model import EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest, public_registry
+from ci_gate.errors import IncompleteError
+from ci_gate.model import EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest
 from ci_gate.security_center.contracts import to_int
-from ci_gate.security_center.paging import Request, read_listings
+from ci_gate.security_center.criteria import INSTANCES
+from ci_gate.security_center.repositories import hosts_of, is_in_repository, names_of, namespace_of, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.contracts import JsonObject
-    from ci_gate.security_center.transport import Transport
+    from ci_gate.security_center.criteria import Images
 
-_NO_NAMESPACE = {"", "n/a"}
+_INFOS = "DescribeImageInfoList"
 _SHOWN_CANDIDATES = 5
 HOW_TO_GET_A_DIGEST = (
     "Name the image by digest: pass --metadata-file with the file that `docker buildx build --metadata-file FILE` wrote, or append "
@@ -27,23 +26,42 @@ HOW_TO_GET_A_DIGEST = (
 )
 
 
-def find_by_reference(transport: Transport, reference: ImageReference, rules: EvidenceRules, deadline: Deadline) -> tuple[Image, Proof]:
-    """Find the one image that a reference means.
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An image as it is listed now. ``row`` holds the service's own words, which a request for a scan repeats."""
 
-    :raises IncompleteError: if there is none, or more than one, or no digest where the policy asks for one.
+    image: Image
+    row: JsonObject
+
+
+def require_digest(reference: ImageReference, rules: EvidenceRules) -> None:
+    """Refuse a reference by tag where the policy asks for a digest.
+
+    :raises IncompleteError: if it has none.
     """
     if reference.digest is None and rules.require_digest:
         raise IncompleteError(f"{reference} has no digest: a tag can move, so nothing is proven of it", advice=HOW_TO_GET_A_DIGEST)
-    rows = _instances(transport, (("repoName", reference.repository),), deadline)
+
+
+def rows_for(images: Images, reference: ImageReference, deadline: Deadline) -> list[JsonObject]:
+    """Read the rows among which the image is, if it is listed.
+
+    :raises GateError: if they cannot be read to their end.
+    """
+    wanted = partial(_matches, reference=reference)
+    return images.of_repository(names_of(reference), reference.digest, wanted, deadline)
+
+
+def identify(rows: list[JsonObject], reference: ImageReference) -> tuple[Image, Proof] | None:
+    """Return the one image among the rows that a reference means, and the proof of it; ``None`` if it is not listed.
+
+    :raises IncompleteError: if there is more than one.
+    """
     matching = [row for row in rows if _matches(row, reference)]
     if not matching:
-        raise IncompleteError(
-            f"Security Center does not list {reference}",
-            advice=_not_listed(reference, rows),
-            action="DescribeImageInstances",
-        )
+        return None
     image = _only_one(matching, reference)
-    told = all(_hosts(row.get("Endpoints")) for row in matching)
+    told = all(hosts_of(row) for row in matching)
     proof = identity_proof(image, reference, candidates=len(rows), registry_told=told)
     uuids = {row["Uuid"] for row in matching}
     if len(uuids) > 1:
@@ -53,52 +71,68 @@ def find_by_reference(transport: Transport, reference: ImageReference, rules: Ev
     return image, proof
 
 
-def find_by_uuid(transport: Transport, uuid: str, reference: ImageReference | None, deadline: Deadline) -> tuple[Image, Proof]:
+def find_by_uuid(images: Images, uuid: str, reference: ImageReference | None, deadline: Deadline) -> tuple[Image, Proof]:
     """Find an image by the uuid that Security Center gave it; with a reference, both must agree.
 
     :raises IncompleteError: if the uuid is unknown, or is not the image of the reference.
     """
-    answer = transport.call("DescribeImageInfoList", {"Uuids": uuid}, deadline)
+    answer = images.transport.call(_INFOS, {"Uuids": uuid}, deadline)
     infos = [row for row in answer.rows if row["Uuid"] == uuid]
     if len(infos) != 1:
         raise IncompleteError(
             f"Security Center knows {len(infos)} images with the uuid {uuid!r}",
             advice="Check --image-uuid and --region.",
-            action="DescribeImageInfoList",
+            action=_INFOS,
             request_id=answer.request_id,
         )
     if reference is not None and not _matches(infos[0], reference):
         raise IncompleteError(
             f"the image with the uuid {uuid!r} is {_describe(infos[0])}, not {reference}",
             advice="Give the uuid or the reference, or make them agree.",
-            action="DescribeImageInfoList",
+            action=_INFOS,
             request_id=answer.request_id,
         )
     # The list by uuid holds no scan status: the listing of the repository does.
-    rows = [row for row in _instances(transport, (("repoName", infos[0]["RepoName"]),), deadline) if row["Uuid"] == uuid]
+    rows = _rows_of(images, uuid, infos[0]["RepoName"], _digest(infos[0]), deadline)
     if not rows or _digest(rows[0]) != _digest(infos[0]) or (reference is not None and not _are_of(rows, reference)):
         raise IncompleteError(
             f"the image with the uuid {uuid!r} is in one list of Security Center and not, or otherwise, in the other",
             advice="Try again in some minutes.",
-            action="DescribeImageInstances",
+            action=INSTANCES,
         )
     image = _image(_agreeing(rows))
-    return image, identity_proof(image, reference, candidates=len(rows), registry_told=bool(_hosts(rows[0].get("Endpoints"))))
+    return image, identity_proof(image, reference, candidates=len(rows), registry_told=bool(hosts_of(rows[0])))
 
 
-def refresh(transport: Transport, image: Image, deadline: Deadline) -> Image:
-    """Read the state of an image again.
+def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
+    """Read the state of an image again: the same uuid, and the same digest.
 
-    :raises IncompleteError: if it is no longer listed.
+    :raises IncompleteError: if it is no longer listed, or another image is in its place.
     """
-    rows = [row for row in _instances(transport, (("repoName", image.repository),), deadline) if row["Uuid"] == image.uuid]
+    rows = _rows_of(images, image.uuid, image.repository, image.digest, deadline)
     if rows and _digest(rows[0]) == image.digest:
-        return _image(_agreeing(rows))
+        row = _agreeing(rows)
+        return Sight(replace(_image(row), scan_requested=image.scan_requested), row)
+    what = "another image is in its place now" if rows else "it is no longer listed"
     raise IncompleteError(
-        f"the image {image.uuid} is no longer listed",
-        advice="It was deleted or replaced while the gate waited. Run again.",
-        action="DescribeImageInstances",
+        f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
+        advice="Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
+        action=INSTANCES,
     )
+
+
+def confirm_tag(images: Images, image: Image, reference: ImageReference, deadline: Deadline) -> None:
+    """Make sure that a tag still names the image that was read.
+
+    :raises IncompleteError: if it names another one now, or none.
+    """
+    rows = images.of_repository(_names(image.repository), None, lambda row: row["Uuid"] == image.uuid, deadline)
+    if {_digest(row) for row in rows if _matches(row, reference)} != {image.digest}:
+        raise IncompleteError(
+            f"the tag of {reference} moved while the gate looked: sha256:{image.digest} was judged, and it names another image now",
+            advice="Run again, and name the image by digest: a tag can move at any time.",
+            action=INSTANCES,
+        )
 
 
 def identity_proof(image: Image, reference: ImageReference | None, *, candidates: int, registry_told: bool) -> Proof:
@@ -112,7 +146,7 @@ def identity_proof(image: Image, reference: ImageReference | None, *, candidates
         raise IncompleteError(
             f"Security Center lists the image {image.uuid} without a SHA-256 digest, so it cannot be told what was scanned",
             advice="Wait until the image is synchronised, then run again.",
-            action="DescribeImageInstances",
+            action=INSTANCES,
         )
     figures: tuple[tuple[str, int | str], ...] = (
         ("digest", f"sha256:{image.digest}"),
@@ -127,55 +161,43 @@ def identity_proof(image: Image, reference: ImageReference | None, *, candidates
     return Proof("identity", ProofState.HELD, f"found {found}: sha256:{image.digest}{unsaid}", figures)
 
 
-def _instances(transport: Transport, criteria: Iterable[tuple[str, object]], deadline: Deadline) -> list[JsonObject]:
-    """Read all images that match criteria. The service matches fuzzily, so callers filter again.
+def why_not_listed(reference: ImageReference, rows: list[JsonObject]) -> str:
+    """Return what to do about an image that is not among the rows of its repository."""
+    if reference.digest and any(is_in_repository(row, reference) and row.get("Tag") == reference.tag for row in rows):
+        return (
+            "It lists that tag with another digest: the image was pushed again, is not synchronised yet, or the digest is that of a "
+            "multi-platform index (buildx writes one even for one platform): then name the digest of the platform's manifest, "
+            "with --platform-digest."
+        )
+    if any(is_in_repository(row, reference) for row in rows):
+        return "It lists the repository, but not this image: wait until it is synchronised, then run again."
+    return "Check the name, --region, and that the registry is connected to Security Center; a fresh push may take some minutes to appear."
 
-    :raises IncompleteError: if the listing cannot be read to its end.
-    """
-    text = json.dumps([{"name": name, "value": value} for name, value in criteria], separators=(",", ":"))
-    request = Request("DescribeImageInstances", (("Criteria", text), ("LogicalExp", "AND")))
-    listing = read_listings(transport, [request], deadline)[0]
-    if listing.cause is not None:
-        raise error_for(listing.cause)
-    return [row.fields for row in listing.rows]
+
+def _rows_of(images: Images, uuid: str, repository: str, digest: str, deadline: Deadline) -> list[JsonObject]:
+    """Read the rows of a uuid, a row a tag."""
+    rows = images.of_repository(_names(repository), digest, lambda row: row["Uuid"] == uuid, deadline)
+    return [row for row in rows if row["Uuid"] == uuid]
+
+
+def _names(repository: str) -> tuple[str, ...]:
+    """Return the name that a row gives its repository, and, of a nested one, its last part: what a criterion compares is not told."""
+    return tuple(dict.fromkeys((repository, repository.rpartition("/")[2])))
 
 
 def _matches(row: JsonObject, reference: ImageReference) -> bool:
-    """Whether a row is of the image: digest (or tag), namespace, repository, and registry host where the row tells it."""
-    namespace = str(row.get("RepoNamespace") or "")
-    if row.get("RepoName") != reference.repository or ("" if namespace.lower() in _NO_NAMESPACE else namespace) != reference.namespace:
+    """Whether a row is of the image: digest (or tag), repository, and registry host where the row tells it."""
+    if not is_in_repository(row, reference):
         return False
     if reference.digest is not None:
-        if _digest(row) != reference.digest:
-            return False
-    elif row.get("Tag") != (reference.tag or "latest"):
-        return False
-    hosts = {public_registry(host) for host in _hosts(row.get("Endpoints"))}
-    return not hosts or public_registry(reference.registry) in hosts
+        return _digest(row) == reference.digest
+    return row.get("Tag") == (reference.tag or "latest")
 
 
 def _are_of(rows: list[JsonObject], reference: ImageReference) -> bool:
     """Whether rows of one uuid, a row a tag, are of the image: one matches, and none is of another repository or registry."""
     anywhere = replace(reference, tag=None, digest=_digest(rows[0]))
     return any(_matches(row, reference) for row in rows) and all(_matches(row, anywhere) for row in rows)
-
-
-def _hosts(endpoints: object) -> set[str]:
-    """Return the registry hosts that a row names: ``Endpoints`` is JSON, as text, or a bare host; a word without a dot is none."""
-    try:
-        found = json.loads(endpoints) if isinstance(endpoints, str) else None
-    except (ValueError, RecursionError):
-        return {endpoints} if isinstance(endpoints, str) and "." in endpoints else set()
-    hosts, unread = set(), [found]
-    while unread:
-        value = unread.pop()
-        if isinstance(value, dict):
-            unread.extend(value.values())
-        elif isinstance(value, list):
-            unread.extend(value)
-        elif isinstance(value, str) and value.strip():
-            hosts.add(value.rpartition("://")[2].partition("/")[0])
-    return hosts
 
 
 def _agreeing(rows: list[JsonObject]) -> JsonObject:
@@ -188,7 +210,7 @@ def _agreeing(rows: list[JsonObject]) -> JsonObject:
         raise IncompleteError(
             f"Security Center lists the image {rows[0]['Uuid']} several times, with different digests or scans",
             advice="Try again in some minutes.",
-            action="DescribeImageInstances",
+            action=INSTANCES,
         )
     return rows[0]
 
@@ -202,7 +224,7 @@ def _only_one(rows: list[JsonObject], reference: ImageReference) -> Image:
         raise IncompleteError(
             f"{reference} is ambiguous, Security Center lists {len(rows)} images for it: {shown}",
             advice="Name the one that is meant with --image-uuid.",
-            action="DescribeImageInstances",
+            action=INSTANCES,
         )
     # One image under several tags: the row of the asked tag, else the one that was scanned last.
     chosen = max(rows, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"]))
@@ -215,25 +237,12 @@ def _digest(row: JsonObject) -> str:
 
 
 def _describe(row: JsonObject) -> str:
-    place = "/".join(str(part) for part in (row.get("RepoNamespace"), row.get("RepoName")) if part)
-    name = f"{place}:{row.get('Tag') or '?'}@sha256:{_digest(row)}"
+    name = f"{path_of(row)}:{row.get('Tag') or '?'}@sha256:{_digest(row)}"
     return f"{name} (uuid {row['Uuid']}, instance {row.get('InstanceId') or '?'})"
-
-
-def _not_listed(reference: ImageReference, rows: list[JsonObject]) -> str:
-    if reference.digest and any(row.get("RepoName") == reference.repository and row.get("Tag") == reference.tag for row in rows):
-        return (
-            "It lists that tag with another digest: the image was pushed again, is not synchronised yet, or the digest is that of a "
-            "multi-platform index (buildx writes one even for one platform): then name the digest of the platform's manifest."
-        )
-    if rows:
-        return "It lists the repository, but not this image: wait until it is synchronised, then run again."
-    return "Check the name, --region, and that the registry is connected to Security Center; a fresh push may take some minutes to appear."
 
 
 def _image(row: JsonObject) -> Image:
     """Turn a row into an image."""
-    namespace = str(row.get("RepoNamespace") or "")
     return Image(
         uuid=row["Uuid"],
         digest=_digest(row),
@@ -241,7 +250,7 @@ def _image(row: JsonObject) -> Image:
         region_id=row.get("RegionId") or "",
         instance_id=row.get("InstanceId") or "",
         repo_id=row.get("RepoId") or "",
-        namespace="" if namespace.lower() in _NO_NAMESPACE else namespace,
+        namespace=namespace_of(row),
         repository=row.get("RepoName") or "",
         tag=row.get("Tag") or "",
         scan_status=row.get("ScaStatus") or "",

@@ -1,91 +1,329 @@
-"""Waiting for the scan of an image, and the proof that it finished."""
+"""Having an image scanned where it needs it, waiting for the end, and the proof that the scan is of this image and no older one."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import IncompleteError, UnavailableError
+from ci_gate.errors import IncompleteError
 from ci_gate.model import EvidenceRules, Image, Proof, ProofState
-from ci_gate.security_center.images import refresh
+from ci_gate.security_center.criteria import INSTANCES
+from ci_gate.security_center.images import Sight, look_again
+from ci_gate.security_center.scan_requests import (
+    FAILED,
+    HOW_TO_SCAN,
+    JOINED,
+    UNSUPPORTED,
+    Lacking,
+    NotYet,
+    ScanMode,
+    ScanRequest,
+    Target,
+    Task,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ci_gate.deadline import Deadline
-    from ci_gate.security_center.transport import Transport
+    from ci_gate.security_center.criteria import Images
+    from ci_gate.security_center.scan_requests import ScanDesk
+    from ci_gate.security_center.waiting import Wait
 
-_FAILED = {"FAIL", "TIMEOUT", "TIMOUT"}  # TIMOUT: the documents of the task spell it so
-_FINE_RESULTS = {"", "SUCCESS", "FORBID_CREATE_REPEAT_TASK"}  # the last: someone else's task did the scan
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 20.0
+_FINE_RESULTS = {"", "SUCCESS", JOINED}  # the last: someone else's task did the scan
 _MAX_SKEW_S = 300
-_SAY_EVERY_S = 30.0  # a CI platform may end a job that says nothing
-_UNSUPPORTED = {
-    "TASK_NOT_SUPPORT_REGION": "Security Center cannot scan registries in this region: push to a registry in a region that it supports.",
-    "TASK_NOT_EXISTS": "The scan task is gone: scan the image again.",
-}
+_TRUNCATED_MS = 1000  # the server's `Date` has whole seconds
+_LOOKS_AT_LAG = 2  # the listing may lag behind the task
+_MORE_TIME = "Try again later, or give the run more time with --timeout."
+_SCAN_AGAIN = "Scan the image again in Security Center, then run again; --scan auto has the gate do it."
+
+
+class _Progress(Enum):
+    """What a look at the image says of the scan that is waited for."""
+
+    WAITING = auto()
+    DONE = auto()
+    FAILED = auto()
 
 
 def await_scan(
-    transport: Transport, image: Image, rules: EvidenceRules, deadline: Deadline, notify: Callable[[str], None]
+    images: Images, desk: ScanDesk, image: Image, request: ScanRequest | None, rules: EvidenceRules, wait: Wait
 ) -> tuple[Image, Proof]:
-    """Wait until the scan of the image has finished.
+    """Have the image scanned where it needs it, and wait until the scan has finished.
 
-    :param notify: told, in a line, of each change of state.
-    :raises IncompleteError: if the image has no scan, a failed one, one that is too old, or one that does not end in time.
+    :param request: the request that was made before the image was listed; it is closed here.
+    :raises IncompleteError: if there is no scan that counts: none, a failed one, or one that does not end in time.
     """
-    pause, said, said_at = _FIRST_PAUSE_S, "", 0.0
-    while (status := image.scan_status.upper()) != "SUCCESS":
-        if status in _FAILED:
-            raise _not_scanned(
-                image, f"the scan ended with {image.scan_status}", "Scan the image again in Security Center, then run again."
-            )
-        if not status:
-            raise _not_scanned(
-                image, "the image has never been scanned", "Scan it in Security Center (Container image security), then run again."
-            )
-        if status != said or deadline.elapsed - said_at >= _SAY_EVERY_S:
-            notify(f"waiting for the scan: {image.scan_status}{'' if image.scan_progress is None else f', {image.scan_progress} %'}")
-            said, said_at = status, deadline.elapsed
-        pause = min(_LONGEST_PAUSE_S, pause * 1.5)
-        if deadline.sleep(pause):
-            with suppress(UnavailableError):  # the deadline may end the look: then its state is what there is to say
-                image = refresh(transport, image, deadline)
-        if deadline.passed:
-            what = f"the scan did not finish within {deadline.seconds:.0f} s, its state is {image.scan_status!r}"
-            raise _not_scanned(image, what, "Try again later, or give the run more time with --timeout.")
-    if image.scan_result.upper() not in _FINE_RESULTS:
-        advice = _UNSUPPORTED.get(
-            image.scan_result.upper(), "Look at the scan in the console of Security Center, and scan the image again."
+    scan = _Scan(images, desk, rules, wait, image, request)
+    try:
+        return scan.until_done()
+    finally:
+        desk.close(scan.request)
+
+
+def _state(image: Image) -> tuple[str, str, int | None]:
+    return image.scan_status.upper(), image.scan_result.upper(), image.last_scan_ms
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The scan of an image that is waited for. ``before`` is the image as it was listed when its scan was asked for."""
+
+    images: Images
+    desk: ScanDesk
+    rules: EvidenceRules
+    wait: Wait
+    image: Image
+    request: ScanRequest | None
+    before: Image | None = None
+    tasks: tuple[Task, ...] = ()
+    seen_running: bool = False  # since this run looks, or since it asked
+    lagging: int = 0  # looks at which the task had succeeded, and the listing had not moved
+    lacking: str = ""
+    queue: str = ""  # why no scan could be asked for yet
+
+    @property
+    def deadline(self) -> Deadline:
+        return self.wait.deadline
+
+    def until_done(self) -> tuple[Image, Proof]:
+        """Wait, and ask for a scan where one is needed."""
+        if self.request is not None:
+            self._look_at_tasks()
+        while (progress := self._progress()) is not _Progress.DONE:
+            if progress is _Progress.FAILED:
+                raise self._failed()
+            self.queue = ""
+            if self._may_ask() and not self._ask_if_still_needed():
+                continue
+            self._say()
+            with self.deadline.stage("queue" if self.queue else "scan"):
+                in_time = self.wait.pause()
+            if not in_time:
+                raise self._out_of_time()
+            with self.wait.looking(self._out_of_time):
+                self._look_at_tasks()  # before the listing, which then is no older than what the tasks say
+                self.image = look_again(self.images, self.image, self.deadline).image
+        return self._proven()
+
+    # --- what a look says ---
+
+    @property
+    def _status(self) -> str:
+        return self.image.scan_status.strip().upper()
+
+    @property
+    def _runs(self) -> bool:
+        """Whether a scan is under way: a status that nobody knows is one that may end."""
+        return self._status not in {"", "SUCCESS", *FAILED}
+
+    def _progress(self) -> _Progress:
+        """Judge the latest look."""
+        if self._ours(FAILED):
+            return _Progress.FAILED
+        self._note_repeat()
+        if self._runs:
+            self.seen_running = True
+            return _Progress.WAITING
+        if self.request is None:
+            return self._progress_unasked()
+        if self._has_moved() and (self._status in FAILED or self._is_fatal):
+            return _Progress.FAILED
+        # The task itself, where it can be seen, must have ended: another scan of the image may have succeeded meanwhile.
+        if self._status != "SUCCESS" or (self._tasks_of_ours and not self._ours({"SUCCESS"})):
+            return _Progress.WAITING
+        if not (self._is_joined_one() if self.request.joined else self._is_requested_one()):
+            return _Progress.WAITING
+        if self._is_fatal:
+            return _Progress.FAILED
+        return _Progress.WAITING if self._too_old() else _Progress.DONE
+
+    def _note_repeat(self) -> None:
+        """Note where the listing says that the request came to nothing, since a scan was under way: then that one is waited for."""
+        request, before = self.request, self.before
+        if request is None or request.joined or self._tasks_of_ours or self.image.scan_result.strip().upper() != JOINED:
+            return
+        if before is None or before.scan_result.strip().upper() != JOINED:
+            self.desk.close(request)
+            self.request = replace(request, joined=True)
+
+    def _progress_unasked(self) -> _Progress:
+        """Judge the latest look where no scan was asked for, or none could be."""
+        if self._is_fatal and self.desk.mode is not ScanMode.ALWAYS:
+            return _Progress.FAILED
+        if self._status in FAILED and (self.seen_running or (self.before is not None and self._has_moved())):
+            return _Progress.FAILED
+        if self._need() is None:
+            return _Progress.FAILED if self._is_fatal else _Progress.DONE
+        return _Progress.FAILED if self.desk.mode is ScanMode.NEVER else _Progress.WAITING
+
+    @property
+    def _is_fatal(self) -> bool:
+        """Whether the scan says that it succeeded, with a result that says otherwise."""
+        return self._status == "SUCCESS" and self.image.scan_result.strip().upper() not in _FINE_RESULTS
+
+    def _need(self) -> str | None:
+        """Say why the image needs a scan, or ``None``."""
+        if not self._status:
+            return "the image has never been scanned"
+        if self._status in FAILED:
+            return f"the scan ended with {self.image.scan_status}"
+        if self._too_old():
+            return self._too_old()
+        if self.desk.mode is ScanMode.ALWAYS and not self.seen_running:
+            return "a new scan is wanted (--scan always)"
+        return None
+
+    @property
+    def _tasks_of_ours(self) -> tuple[Task, ...]:
+        """The tasks that have the id of the one that was asked for."""
+        return tuple(task for task in self.tasks if self.request is not None and task.id == self.request.task != "")
+
+    def _ours(self, statuses: set[str] | frozenset[str]) -> bool:
+        """Whether the task that was asked for has one of these statuses, wherever it is named."""
+        ours = self._tasks_of_ours
+        wanted = [task.status in statuses for task in ours]
+        return bool(ours) and (all(wanted) if statuses == {"SUCCESS"} else any(wanted))
+
+    def _has_moved(self) -> bool:
+        """Whether the listing tells of another scan than before the request; an image that was not listed then had none."""
+        return self.seen_running or self.before is None or _state(self.image) != _state(self.before)
+
+    def _is_later(self) -> bool:
+        """Whether the scan that is listed ended after the request, by the server's clock, and is another one than before."""
+        last, asked = self.image.last_scan_ms, self.request.at_ms if self.request is not None else None
+        if last is None or asked is None or last < asked - _TRUNCATED_MS:
+            return False
+        return self.before is None or self.before.last_scan_ms is None or last > self.before.last_scan_ms
+
+    def _is_requested_one(self) -> bool:
+        """Whether the success is that of the task that was asked for, never an older one."""
+        if self._is_later():
+            return True
+        if not self._ours({"SUCCESS"}):
+            return False
+        # The task succeeded, and the listing says so of an older scan still, or does not say of which: it gets a moment to follow.
+        self.lagging += 1
+        return self.lagging > _LOOKS_AT_LAG
+
+    def _is_joined_one(self) -> bool:
+        """Whether the success is that of the scan that was under way when this run asked for one."""
+        if self.seen_running or self._is_requested_one():
+            return True
+        if self.before is None:
+            return False
+        last, before = self.image.last_scan_ms, self.before.last_scan_ms
+        return last is not None and (before is None or last > before)
+
+    # --- what is done ---
+
+    def _may_ask(self) -> bool:
+        """Whether this look wants a scan that can be asked for."""
+        if self.request is not None or self.lacking or self._runs or self.desk.mode is ScanMode.NEVER:
+            return False
+        return self._need() is not None
+
+    def _ask_if_still_needed(self) -> bool:
+        """Ask for a scan, unless the image, looked at once more, does not need it now; return whether it did."""
+        with self.wait.looking(self._out_of_time):
+            sight = look_again(self.images, self.image, self.deadline)
+            self.image = sight.image
+            if self._progress() is not _Progress.WAITING or not self._may_ask():
+                return False
+            self._ask(sight)
+        return True
+
+    def _ask(self, sight: Sight) -> None:
+        outcome = self.desk.ask(Target(sight.row, sight.image.digest, sight.image.tag), self.wait)
+        if isinstance(outcome, ScanRequest):
+            self.request, self.before, self.seen_running = outcome, sight.image, False
+        elif isinstance(outcome, Lacking):
+            self.lacking, self.before = outcome.why, sight.image
+        elif isinstance(outcome, NotYet):
+            self.queue = f"waiting for a slot: {outcome.why}" if outcome.busy else f"waiting to ask for a scan: {outcome.why}"
+
+    def _look_at_tasks(self) -> None:
+        if self.request is not None:
+            self.tasks = self.desk.tasks(self.image.digest, self.deadline)
+
+    def _say(self) -> None:
+        if self.queue:
+            self.wait.say("queue", self.queue)
+            return
+        status = self.image.scan_status or "not begun"
+        said = f"scan {status}" if self._runs or self.request is None else f"scan asked for, the listed one is {status}"
+        self.wait.say("scan", f"{said}; {self.lacking}" if self.lacking else said, self.image.scan_progress)
+
+    # --- how it ends ---
+
+    def _proven(self) -> tuple[Image, Proof]:
+        """Return the image with its finished scan, and the proof of it.
+
+        :raises IncompleteError: if the scan counts for nothing.
+        """
+        image = self.image
+        age_s = self._age_s()
+        requested = "joined" if self.seen_running else "no"
+        if self.request is not None:
+            requested = "joined" if self.request.joined else "yes"
+        figures: tuple[tuple[str, int | str], ...] = (
+            ("status", image.scan_status),
+            ("result", image.scan_result),
+            ("last_scan_ms", image.last_scan_ms or 0),
+            *((("age_s", age_s),) if age_s is not None else ()),
+            ("requested", requested),
+            ("task", self.request.task if self.request is not None else ""),
+            ("polls", self.wait.polls),
+            ("waited_s", round(self.wait.waited_s)),
         )
-        raise _not_scanned(image, f"the scan says SUCCESS, but its result is {image.scan_result!r}", advice)
-    figures: tuple[tuple[str, int | str], ...] = (
-        ("status", image.scan_status),
-        ("result", image.scan_result),
-        ("last_scan_ms", image.last_scan_ms or 0),
-    )
-    age_s = None if transport.server_ms is None or image.last_scan_ms is None else (transport.server_ms - image.last_scan_ms) // 1000
-    if age_s is not None:
-        figures = (*figures, ("age_s", age_s))
-    _check_age(image, age_s, rules)
-    return image, Proof("scanned", ProofState.HELD, "the scan finished" + ("" if age_s is None else f" {max(0, age_s)} s ago"), figures)
+        said = {"yes": "; this run asked for it", "joined": "; it was under way already, and this run waited for it"}.get(requested, "")
+        notes = "".join(f"; {note}" for note in (self.lacking, *(self.desk.notes if self.request is not None else ())) if note)
+        finished = "the scan finished" + ("" if age_s is None else f" {max(0, age_s)} s ago")
+        proof = Proof("scanned", ProofState.HELD, f"{finished}{said}{notes}", figures)
+        return replace(image, scan_requested=requested != "no"), proof
 
+    def _failed(self) -> IncompleteError:
+        """Say of what kind of scan the image has that it does not count."""
+        result = self.image.scan_result.strip().upper()
+        advice = _SCAN_AGAIN if self.desk.mode is ScanMode.NEVER else HOW_TO_SCAN
+        advice = UNSUPPORTED.get(result, advice)
+        if self._is_fatal:
+            return self._not_scanned(f"the scan says SUCCESS, but its result is {self.image.scan_result!r}", advice)
+        told = f", its result is {self.image.scan_result!r}" if result not in _FINE_RESULTS else ""
+        if self._ours(FAILED):
+            ended = next(task.status for task in self._tasks_of_ours if task.status in FAILED)
+            return self._not_scanned(f"the scan that was asked for ended with {ended}{told}", advice)
+        return self._not_scanned(f"{self._need()}{told}", advice)
 
-def _check_age(image: Image, age_s: int | None, rules: EvidenceRules) -> None:
-    """Hold the age of the scan, in seconds, against ``evidence.max_scan_age``.
+    def _out_of_time(self) -> IncompleteError:
+        """Say what the image waits for at the end of the deadline."""
+        within = f"within {self.deadline.seconds:.0f} s"
+        percent = "" if self.image.scan_progress is None else f" ({self.image.scan_progress} %)"
+        state = f"its state is {self.image.scan_status!r}{percent}" if self.image.scan_status else "it has never been scanned"
+        if self.queue:
+            return self._not_scanned(f"no scan could be asked for {within}, {self.queue}; {state}", _MORE_TIME)
+        lacking = f"; {self.lacking}" if self.lacking else ""
+        if self._status == "SUCCESS" and self._too_old():
+            return self._not_scanned(f"no newer scan ended {within}: {self._too_old()}{lacking}", _MORE_TIME)
+        if self._status == "SUCCESS" and self.request is not None:
+            what = f"nothing shows {within} that the scan which was asked for is done: the one that is listed is older, or has no time"
+            return self._not_scanned(what, _MORE_TIME)
+        return self._not_scanned(f"the scan did not finish {within}, {state}{lacking}", _MORE_TIME)
 
-    :raises IncompleteError: if the scan is older, or its age cannot be told.
-    """
-    if rules.max_scan_age_s is None:
-        return
-    if age_s is None or age_s < -_MAX_SKEW_S:
-        raise _not_scanned(
-            image, "the age of the scan cannot be told", "The service sent no time of the scan, or one in the future: scan the image again."
-        )
-    if age_s > rules.max_scan_age_s:
-        what = f"the scan is {age_s} s old, the policy allows {rules.max_scan_age_s:.0f} s"
-        raise _not_scanned(image, what, "Scan the image again in Security Center, then run again.")
+    def _not_scanned(self, what: str, advice: str) -> IncompleteError:
+        return IncompleteError(f"image {self.image.uuid}: {what}", advice=advice, action=INSTANCES)
 
+    # --- age ---
 
-def _not_scanned(image: Image, what: str, advice: str) -> IncompleteError:
-    return IncompleteError(f"image {image.uuid}: {what}", advice=advice, action="DescribeImageInstances")
+    def _age_s(self) -> int | None:
+        """Return how old the scan is, in seconds by the server's clock; ``None`` where the service does not tell."""
+        now, last = self.images.transport.server_ms, self.image.last_scan_ms
+        return None if now is None or last is None else (now - last) // 1000
+
+    def _too_old(self) -> str | None:
+        """Say how the scan breaks ``evidence.max_scan_age``, or ``None``: an age that cannot be told breaks it."""
+        allowed, age_s = self.rules.max_scan_age_s, self._age_s()
+        if allowed is None:
+            return None
+        if age_s is None or age_s < -_MAX_SKEW_S:
+            return "the age of the scan cannot be told: the service sent no time of it, or one in the future"
+        return f"the scan is {age_s} s old, the policy allows {allowed:.0f} s" if age_s > allowed else None

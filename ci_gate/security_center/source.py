@@ -7,12 +7,17 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import UsageError
-from ci_gate.model import EvidenceRules, Image, ImageReference, Inventory, Proof, SourceInfo
+from ci_gate.model import EvidenceRules, Image, ImageReference, Inventory, Proof, SourceInfo, Step
+from ci_gate.security_center.arrivals import find_or_await
 from ci_gate.security_center.coverage import prove_covered, prove_whitelists
+from ci_gate.security_center.criteria import Images
 from ci_gate.security_center.findings import ScanRange, prove_settled, read_findings
-from ci_gate.security_center.images import find_by_reference, find_by_uuid
+from ci_gate.security_center.images import confirm_tag, find_by_uuid
 from ci_gate.security_center.pool import run_together
+from ci_gate.security_center.repositories import refuse_personal_edition
+from ci_gate.security_center.scan_requests import ScanDesk, ScanMode
 from ci_gate.security_center.scans import await_scan
+from ci_gate.security_center.waiting import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,34 +29,69 @@ if TYPE_CHECKING:
 class SecurityCenter:
     """The live (or embedded) service as a ``FindingSource``."""
 
-    def __init__(self, transport: Transport, info: SourceInfo, scan_range: ScanRange, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, transport: Transport, info: SourceInfo, scan_range: ScanRange, notify: Callable[[Step], None], scan: str = "auto"
+    ) -> None:
+        """Build over a transport.
+
+        :param notify: told of each change of state, and at least every 30 seconds, from any thread.
+        :param scan: when to have an image scanned: ``auto``, ``never`` or ``always``.
+        """
         self.info = info
         self._transport = transport
         self._scan_range = scan_range
         self._notify = notify
+        self._images = Images(transport)
+        self._desk = ScanDesk(transport, ScanMode(scan))
+        self._closed_desk = ScanDesk(transport, ScanMode.NEVER)
+        self._names: dict[str, str] = {}  # of images by their uuid: what is said of them names them as the user does
 
     def find_image(
         self, reference: ImageReference | None, uuid: str | None, rules: EvidenceRules, deadline: Deadline
     ) -> tuple[Image, Proof]:
-        """Return the image that is meant and the proof of its identity.
+        """Return the image that is meant and the proof of its identity; one that was pushed just now is waited for.
 
         :raises GateError: if it is unknown or ambiguous, or the service cannot be asked.
         """
+        if reference is not None:
+            refuse_personal_edition(reference)
         if uuid is not None:
-            return find_by_uuid(self._transport, uuid, reference, deadline)
-        if reference is None:
+            image, proof = find_by_uuid(self._images, uuid, reference, deadline)
+        elif reference is None:
             raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
-        return find_by_reference(self._transport, reference, rules, deadline)
+        else:
+            wait = Wait(str(reference), self._notify, deadline)
+            desk = self._desk_for(rules)
+            image, proof, request = find_or_await(self._images, desk, reference, rules, wait)
+            if request is not None:
+                desk.keep(image.uuid, request)
+                image = replace(image, scan_requested=True)
+        self._names[image.uuid] = str(reference) if reference is not None else f"uuid {image.uuid}"
+        return image, proof
 
     def await_scan(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> tuple[Image, Proof]:
-        """Wait for the scan of the image.
+        """Wait for the scan of the image; where it needs one, have it scanned.
 
         :raises GateError: if it failed, is missing, or does not end in time.
         """
-        return await_scan(self._transport, image, rules, deadline, self._notify)
+        wait = Wait(self._names.get(image.uuid, f"uuid {image.uuid}"), self._notify, deadline)
+        desk = self._desk_for(rules)
+        return await_scan(self._images, desk, image, desk.take(image.uuid), rules, wait)
+
+    def _desk_for(self, rules: EvidenceRules) -> ScanDesk:
+        """Return where scans are asked for, if the rules let it."""
+        return self._desk if rules.may_request_scan else self._closed_desk
+
+    def confirm(self, image: Image, reference: ImageReference, deadline: Deadline) -> None:
+        """Make sure that a reference by tag still means this image.
+
+        :raises IncompleteError: if the tag moved.
+        """
+        confirm_tag(self._images, image, reference, deadline)
 
     def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
         """Read every finding, and what the account's settings say of them, side by side."""
+        self._notify(Step(self._names.get(image.uuid, f"uuid {image.uuid}"), "read", "reading the findings"))
         read, covered, whitelists = run_together(
             (
                 partial(read_findings, self._transport, image, rules, self._scan_range, deadline),

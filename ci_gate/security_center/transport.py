@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ci_gate.errors import (
     GateError,
     InternalError,
+    ParameterRefusedError,
     ProtocolError,
     RefusedError,
     UnauthorizedError,
@@ -69,6 +70,26 @@ class AccessKey:
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialFacts:
+    """Where credentials were found, without them: ``provider`` is the SDK's name of the link of its chain, such as ``default/env``.
+
+    ``shortened_id`` is the AccessKey id without its middle; ``temporary`` says whether a session token goes with it.
+    """
+
+    provider: str
+    shortened_id: str
+    temporary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When something last answered, refusals included: by its own ``Date``, where it sent one, and by this machine's clock, ms."""
+
+    server_ms: int | None
+    local_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallRecord:
     """One finished call, for ``-v`` and the request ids of the result; ``outcome`` is ``ok`` or what failed."""
 
@@ -105,6 +126,11 @@ class Transport:
         self.limiter = Limiter()
         self.workers = MAX_WINDOW
         self.server_ms: int | None = None  # the server's time by its last answer, milliseconds since the epoch
+        self.heard: Heard | None = None  # None: nothing has answered yet
+
+    def share_among(self, images: int) -> None:
+        """Divide the threads that read pages among images that are decided side by side."""
+        self.workers = max(2, MAX_WINDOW // max(1, images))
 
     def call(self, action: str, parameters: Mapping[str, object], deadline: Deadline) -> Answer:
         """Make one call and return its answer, which keeps the contract of the call.
@@ -133,6 +159,18 @@ class Transport:
             if wait >= deadline.remaining or not deadline.sleep(wait):
                 raise last
 
+    def credential_facts(self, deadline: Deadline) -> CredentialFacts:
+        """Say where the credentials come from; asks for them as a call would, and so may ask STS or the instance's metadata.
+
+        :raises UnauthorizedError: if there are none.
+        :raises UnavailableError: if whoever gives them is not reached, or not in time.
+        """
+        try:
+            model = run_bounded(self._credentials.get_credential, deadline.remaining)
+        except TimeoutError:
+            raise UnavailableError("the credentials did not come in time", advice=_NETWORK) from None
+        return CredentialFacts(str(model.provider_name or ""), _shortened(model.access_key_id), bool(model.security_token))
+
     def _attempt(self, action: str, parameters: Mapping[str, object], deadline: Deadline, attempt: int) -> Answer | _Failure:
         started = time.monotonic()
         connect_s = min(CONNECT_TIMEOUT_S, max(0.05, deadline.remaining))
@@ -155,16 +193,19 @@ class Transport:
         from darabonba.runtime import RuntimeOptions
 
         method = getattr(self._client, f"{_snake(action)}_with_options")
-        request = getattr(models, f"{action}Request")().from_map(dict(parameters))
+        # A call without parameters has no model of a request.
+        model = getattr(models, f"{action}Request", None)
+        request = () if model is None else (model().from_map(dict(parameters)),)
         runtime = RuntimeOptions(connect_timeout=int(connect_s * 1000), read_timeout=int(read_s * 1000))
         self._session.forget()
         failure: BaseException | None = None
         try:
-            method(request, runtime)
+            method(*request, runtime)
         except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions of many kinds
             failure = error
         raw = self._session.seen
         if raw is not None:
+            self.heard = Heard(raw.server_ms, int(time.time() * 1000))
             return _judge_raw(action, raw, self._credentials.used)
         return _no_answer(action, failure)
 
@@ -247,9 +288,8 @@ def _refused(action: str, raw: RawAnswer, code: str, request_id: str | None) -> 
         error = UnavailableError(f"the service asked to wait ({said})", advice=_MORE_TIME, action=action, request_id=request_id)
         return _Failure(error, retry=True, throttled=True, retry_after_s=raw.retry_after_s)
     advice = "The service does not accept the call as the gate makes it. Report it with the request id."
-    # Only a refusal of the parameters as such is one that a caller may expect; anything else is an answer that makes no sense.
-    kind = RefusedError if raw.status in {_HTTP_OK, _HTTP_BAD_REQUEST} and _PARAMETER_CODE.search(code) else ProtocolError
-    return _Failure(kind(f"the call was refused ({said})", advice=advice, action=action, request_id=request_id))
+    kind = ParameterRefusedError if raw.status in {_HTTP_OK, _HTTP_BAD_REQUEST} and _PARAMETER_CODE.search(code) else RefusedError
+    return _Failure(kind.coded(code, f"the call was refused ({said})", advice=advice, action=action, request_id=request_id))
 
 
 def _rejected(code: str) -> str:
@@ -307,6 +347,11 @@ def _safe(value: object, secrets: Collection[str]) -> str | None:
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value):
         return None
     return None if any(secret in value for secret in secrets) else value
+
+
+def _shortened(access_key_id: str) -> str:
+    """Return an AccessKey id as people recognise it, without its middle; a short one is all middle."""
+    return f"{access_key_id[:4]}…{access_key_id[-3:]}" if len(access_key_id) > _SECRET else "…"
 
 
 @cache

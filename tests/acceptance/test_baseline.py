@@ -45,6 +45,35 @@ def test_what_it_says_to_put_into_the_policy_works(gate, documents):
     assert 0 == gate.run("replay", saved, "-p", policy).code
 
 
+@pytest.mark.parametrize(
+    ("policy", "output", "said"),
+    [
+        (None, "sub/b.json", 'put this into .ci-gate.yml:\nbaseline: {file: "sub/b.json",'),
+        ("sub/policy.yml", "sub/deep/b.json", 'put this into sub/policy.yml:\nbaseline: {file: "deep/b.json",'),
+        ("audit", "b.json", "put this into .ci-gate.yml:\nbaseline: {file: b.json,"),
+        ("sub/policy.yml", "b.json", "b.json is not below that of sub/policy.yml: move it there"),
+    ],
+)
+def test_the_path_that_it_says_to_write_counts_from_the_policy(gate, documents, policy, output, said):
+    saved = save(gate, live(documents["passed"]))
+    (gate.folder / "sub").mkdir()
+    (gate.folder / "sub" / "policy.yml").write_text("version: 1\nthresholds: {high: 0}\n")
+
+    finished = gate.run("baseline", "create", saved, "-o", output, *(("-p", policy) if policy else ()))
+
+    assert 0 == finished.code, finished.err
+    assert said in finished.err.replace("ci-gate: ", "") + finished.out
+
+
+@pytest.mark.parametrize("source", ["nosuch.json", "./nosuch", "/nosuch/result", "sub/.JSON"])
+def test_a_file_that_is_not_there_is_not_taken_for_an_image(gate, source):
+    for command in (("baseline", "create", source), ("policy", "init", "--from", source)):
+        finished = gate.run(*command)
+
+        assert 2 == finished.code
+        assert f"there is no file '{source}'" in finished.err
+
+
 def test_a_baseline_is_the_same_to_the_byte_and_has_an_entry_a_line(gate, documents):
     saved = save(gate, live(documents["blocked"]))
     reordered = copy.deepcopy(live(documents["blocked"]))
@@ -134,6 +163,18 @@ def test_a_baseline_never_replaces_the_policy_that_was_found(gate, documents):
 
     assert 2 == gate.run("baseline", "create", saved, "-o", ".ci-gate.yml").code
     assert "version: 1\nthresholds: {high: 0}\n" == (gate.folder / ".ci-gate.yml").read_text()
+
+
+def test_a_baseline_replaces_an_older_one_and_never_a_parent(gate, documents):
+    saved = save(gate, live(documents["blocked"]))
+    (gate.folder / "parent.yml").write_text("version: 1\npermit: [baseline]\nthresholds: {high: 0}\n")
+    (gate.folder / "known.json").write_text('{"version": 1, "images": [], "findings": []}')
+    (gate.folder / ".ci-gate.yml").write_text("version: 1\nextends: [parent.yml]\nbaseline: {file: known.json, expires: 2099-01-01}\n")
+
+    assert 2 == gate.run("baseline", "create", saved, "-o", "parent.yml").code
+    assert "version: 1\n" in (gate.folder / "parent.yml").read_text()
+    assert 0 == gate.run("baseline", "create", saved, "-o", "known.json").code
+    assert json.loads((gate.folder / "known.json").read_text())["findings"]
 
 
 def test_what_is_no_regular_file_is_refused_at_once(gate):

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support import COMMAND, DIGEST, NAME, image
+from support import COMMAND, DIGEST, NAME, REFERENCE, image
 
 
 def test_demo_shows_a_pass_and_a_block_and_exits_0(gate):
@@ -162,3 +162,140 @@ def test_each_mistake_of_a_policy_comes_with_its_own_advice(gate):
     assert "Did you mean 'keys'?" in finished.err
     assert "policy.yaml:5:12" in finished.err
     assert "Did you mean 'private-keys'?" in finished.err
+
+
+_KEPT = {
+    "parent.yml": "version: 1\npermit: [baseline]\nextends: [grand/parent.yml]\n",
+    "grand/parent.yml": "version: 1\npermit: [baseline]\ndeny: {keys: [pem]}\n",
+    "known.json": '{"version": 1, "images": [], "findings": []}',
+    "floor.yml": "version: 1\nextends: [above.yml]\n",
+    "above.yml": "version: 1\ndeny: {keys: [pem]}\n",
+}
+_NAMING = "version: 1\nextends: [parent.yml]\nbaseline: {file: known.json, expires: 2099-01-01}\n"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.parametrize("kept", _KEPT)
+def test_a_report_never_replaces_what_the_policies_name(gate, kept, broken):
+    (gate.folder / "grand").mkdir()
+    for name, text in _KEPT.items():
+        (gate.folder / name).write_text(text)
+    (gate.folder / ".ci-gate.yml").write_text(_NAMING + ("nonsense: 1\n" if broken else ""))
+    asked = ("--floor", "floor.yml", "-o", "markdown=summary.md")
+
+    finished = gate.check(gate.world(image()), *asked, "-o", f"junit=./{kept}")
+
+    assert 2 == finished.code
+    assert f"junit report would replace './{kept}'" in finished.err
+    assert _KEPT[kept] == (gate.folder / kept).read_text()
+    assert not (gate.folder / "summary.md").exists()
+    assert (3 if broken else 0) == gate.check(gate.world(image()), *asked).code
+
+
+def test_a_policy_that_does_not_load_leaves_no_old_pass_behind(gate):
+    assert 0 == gate.check(gate.world(image())).code
+
+    finished = gate.check(gate.world(image()), "-p", gate.policy("version: 1\nnonsense: 1\n"))
+
+    assert (3, "undecided") == (finished.code, finished.result["verdict"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", REFERENCE, "--emulate"),
+        ("demo",),
+        ("replay", "result.json"),
+        ("replay", "/dev/null", "-o", "json=-"),
+        ("policy", "check"),
+        ("policy", "show", "default"),
+        ("policy", "test", "-o", "junit=tests.xml"),
+        ("policy", "explain", "result.json"),
+        ("policy", "explain", "/dev/null"),
+        ("policy", "init"),
+        ("policy", "init", "--from", "/dev/null"),
+        ("waivers",),
+        ("baseline", "create", "/dev/null"),
+    ],
+)
+def test_without_a_working_directory_a_command_that_reads_or_writes_files_says_so(gate, arguments):
+    gone = gate.folder / "gone"
+    gone.mkdir()
+    line = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", COMMAND, *arguments]
+
+    done = subprocess.run(line, cwd=gone, env=gate.environment(), capture_output=True, text=True, timeout=60, check=False)
+
+    assert 2 == done.returncode
+    assert "error 2: the working directory does not exist" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("keys",), ("policy", "schema"), ("--version",)])
+def test_what_needs_no_working_directory_works_without_one(gate, arguments):
+    gone = gate.folder / "gone"
+    gone.mkdir()
+    line = ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", COMMAND, *arguments]
+
+    assert 0 == subprocess.run(line, cwd=gone, env=gate.environment(), capture_output=True, timeout=60, check=False).returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("keys", 0),
+        ("keys --format json", 0),
+        ("policy schema", 0),
+        ("policy show", 0),
+        ("policy explain result.json", 0),
+        ("waivers policy.yaml --expiring-in 9", 11),
+        ("policy show nosuch.yml", 3),
+        ("check --emulate=world.json {reference} -o json=-", 30),
+        ("replay result.json -o json=-", 30),
+    ],
+)
+def test_whoever_reads_a_list_may_have_read_enough_of_it_but_a_report_must_arrive(gate, arguments, code):
+    gate.policy(
+        "version: 1\nthresholds: {high: 0}\n"
+        "waivers: [{id: W-1, keys: [pem], reason: a, owner: b, created: 2026-01-01, expires: 2026-01-02}]\n"
+    )
+    world = gate.world(image())
+    if "result.json" in arguments:
+        assert 0 == gate.check(world, "-o", "json=result.json").code
+    # The reader is gone before anything is written, whatever the pipe holds.
+    line = "{ sleep 0.2; '" + f"{COMMAND}' {arguments.format(reference=REFERENCE)}; echo $? >code; " + "} | true"
+
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=gate.folder, env=gate.environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert f"{code}\n" == (gate.folder / "code").read_text()
+    assert "Traceback" not in done.stderr
+    assert ("error" in done.stderr) == (code in {3, 30})
+
+
+def test_a_stream_that_is_full_is_an_error_for_a_list_too(gate):
+    line = f"'{COMMAND}' keys >/dev/full"
+
+    assert 30 == subprocess.run(["sh", "-c", line], env=gate.environment(), capture_output=True, timeout=60, check=False).returncode
+
+
+def test_a_pipe_is_read_as_a_policy_and_refused_as_a_result(gate):
+    os.mkfifo(gate.folder / "pipe")
+
+    refused = gate.run("replay", "pipe", "-o", "json=-")
+    writing = subprocess.Popen(["sh", "-c", "exec >pipe; echo 'version: 1'; sleep 0.3; echo 'deny: {keys: [pem]}'"], cwd=gate.folder)
+    read = gate.run("policy", "check", "pipe")
+
+    assert (3, 0, 0) == (refused.code, read.code, writing.wait(10))
+    assert "it is a pipe or a device" in refused.err
+
+
+def test_json_on_standard_output_holds_no_command_to_a_runner(gate):
+    path = "/app/##[error]/##vso[task.complete result=Succeeded]x"
+    world = gate.world(image({"key": "sqlite", "path": path, "risk_level": "low"}))
+
+    checked = gate.check(world, "-o", "json=-")
+    replayed = gate.run("replay", "reports/result.json", "-o", "json=-")
+
+    for finished in (checked, replayed):
+        assert "##" not in finished.out
+        assert path == json.loads(finished.out)["images"][0]["findings"][0]["path"]

@@ -65,8 +65,10 @@ PAGE_FAULTS = [
 @pytest.mark.parametrize("fault", PAGE_FAULTS, ids=str)
 def test_a_listing_that_does_not_add_up_is_never_a_pass(action, fault):
     images = [IMAGE, *(image(reference=f"registry.example.com/shop/api:{n}", digest=f"{n:064x}") for n in range(120))]
+    # An account that does not tell its criteria is asked for the whole repository, which has several pages.
+    no_criteria = {"action": "DescribeImageCriteria", "kind": "status", "status": 403, "code": "NoPermission"}
 
-    result = decide({"action": action, **fault}, images=images if action == PAGED[0] else [IMAGE])
+    result = decide({"action": action, **fault}, no_criteria, images=images if action == PAGED[0] else [IMAGE])
 
     # One page has no page before it to serve again, and a key listing of two rows fits on one.
     harmless = action == PAGED[1] and fault["kind"] == "duplicate_page"

@@ -254,6 +254,15 @@ def test_a_report_never_replaces_the_result_that_is_replayed(gate, documents):
     assert before == (gate.folder / saved).read_bytes()
 
 
+@pytest.mark.parametrize("option", ["--policy", "--floor"])
+def test_a_report_never_replaces_what_the_policies_name(gate, documents, option):
+    (gate.folder / "parent.yml").write_text("version: 1\ndeny: {keys: [pem]}\n")
+    policy = gate.policy("version: 1\nextends: [parent.yml]\n")
+
+    assert 2 == gate.run("replay", save(gate, documents["passed"]), option, policy, "-o", "junit=parent.yml").code
+    assert "version: 1\ndeny: {keys: [pem]}\n" == (gate.folder / "parent.yml").read_text()
+
+
 def test_a_report_that_cannot_be_written_is_30(gate, documents):
     assert 30 == gate.run("replay", save(gate, documents["passed"]), "-o", "json=/dev/full").code
 

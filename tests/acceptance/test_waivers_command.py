@@ -97,6 +97,12 @@ def test_wrong_policies_and_options_have_their_codes(gate):
     assert 2 == gate.run("waivers", "default", "-p", "strict").code
 
 
+def test_one_day_is_one_day(gate):
+    policy = gate.policy("version: 1\nthresholds: {high: 0}\n")
+
+    assert "ends within 1 day\n" in gate.run("waivers", policy, "--expiring-in", "1").err
+
+
 def test_json_holds_no_command_to_a_runner_and_means_the_same(gate):
     policy = gate.policy(json.dumps({"version": 1, "thresholds": {"high": 0}, "waivers": [_waiver("W-1", -1, 30, ticket="###[error]x")]}))
 

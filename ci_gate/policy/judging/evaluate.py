@@ -168,7 +168,8 @@ def _decision(bench: Bench, case: Case, answer: Answer) -> Decision:
     assert outcome is not None
     if outcome is not Outcome.VIOLATION:
         return Decision(case.row.finding, outcome, rule, text, case.level, base_image=case.base_image)
-    text = "; ".join((text, *bench.lapsed(case)))
+    if lapsed := bench.lapsed(case):
+        text = "; ".join((text, *lapsed))
     return Decision(case.row.finding, outcome, rule, text, case.level, bench.policy.mode == "enforce", case.base_image)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode
@@ -45,10 +46,9 @@ def level_causes(cases: Iterable[Case]) -> tuple[Cause, ...]:
 
 def waiver_uses(bench: Bench, cases: Iterable[Case]) -> tuple[WaiverUse, ...]:
     """Return how many findings each waiver fits, in force or not, by id."""
-    groups = Counter(group for case in cases for group in case.waivers)
     fitting = Counter[int]()
-    for group, count in groups.items():
-        for waiver in group.waivers:
+    for groups, count in Counter(case.waivers for case in cases).items():
+        for waiver in chain.from_iterable(group.waivers for group in groups):
             fitting[id(waiver)] += count  # the same object: a hash over all its fields would cost more than the match
     rules = bench.policy.waiver_rules
     return tuple(

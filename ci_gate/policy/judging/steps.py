@@ -84,6 +84,7 @@ class Bench:
         self._denials: dict[str, Denial | None] = {}
         self._waived: dict[str, Answer] = {}
         self._levels: dict[str, tuple[RiskLevel | None, tuple[RiskLevel, ...]]] = {}
+        self._lapsed_texts = lru_cache(maxsize=1_024)(self._texts_of_lapsed)
 
     def case(self, row: Row) -> Case:
         """Look up all that the policy knows of a finding."""
@@ -95,7 +96,7 @@ class Bench:
             self._levels[word] = self._judged(word)
         level, levels = self._levels[word]
         fitting = self._waivers.fitting(finding, row.fingerprint)
-        base = normalise_digest(finding.layer_digest) in self._base
+        base = bool(self._base) and normalise_digest(finding.layer_digest) in self._base
         return Case(row, self._denials[key], key not in self.keys.known, level, levels, fitting, base)
 
     def is_exempt(self, case: Case) -> bool:
@@ -116,18 +117,21 @@ class Bench:
         """Say which waivers and baselines would cover a finding if they were in force."""
         if not case.waivers and not self._lapsed:
             return ()
-        texts = self.lapsed_waivers(case)
+        texts = list(self.lapsed_waivers(case))
         count, baseline = (self._lapsed_denied if case.denial else self._lapsed).get(case.row.fingerprint, (0, None))
         if baseline is not None and case.row.nth <= count and case.row.finding.has_content:
             texts.append(f"baseline {excerpt(baseline.file, _MAX_FILE)} expired on {baseline.expires}")
         return tuple(texts)
 
-    def lapsed_waivers(self, case: Case) -> list[str]:
+    def lapsed_waivers(self, case: Case) -> tuple[str, ...]:
         """Say which waivers would cover a finding if they were in force: the first few, and how many more."""
-        first = nsmallest(_MAX_LAPSED, (w for group in case.waivers for w in group.lapsed[:_MAX_LAPSED]), key=_id_of)
+        return self._lapsed_texts(case.waivers) if case.waivers else ()
+
+    def _texts_of_lapsed(self, groups: tuple[Alike, ...]) -> tuple[str, ...]:
+        first = nsmallest(_MAX_LAPSED, (waiver for group in groups for waiver in group.lapsed[:_MAX_LAPSED]), key=_id_of)
         texts = [self._lapsed_text(waiver) for waiver in first]
-        more = sum(len(group.lapsed) for group in case.waivers) - len(first)
-        return [*texts, f"and {more} more waivers that are not in force"] if more else texts
+        more = sum(len(group.lapsed) for group in groups) - len(first)
+        return (*texts, f"and {more} more waivers that are not in force") if more else tuple(texts)
 
     def _lapsed_text(self, waiver: Waiver) -> str:
         if waiver.created is not None and self.today < waiver.created:
@@ -154,7 +158,11 @@ class Bench:
 
 def decide(bench: Bench, case: Case) -> Answer:
     """Return the answer of the first step that has an outcome; the thresholds come later."""
-    return next(answer for answer in (step(bench, case) for _, step in STEPS) if answer.outcome is not None)
+    for _, step in STEPS:
+        answer = step(bench, case)
+        if answer.outcome is not None:
+            return answer
+    raise AssertionError("the last step decides on every case")
 
 
 def answers(bench: Bench, case: Case) -> Iterator[tuple[str, Answer]]:

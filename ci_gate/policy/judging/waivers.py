@@ -72,23 +72,32 @@ class WaiverIndex:
 
     def __init__(self, waivers: Iterable[Waiver], known: frozenset[str], today: date) -> None:
         """Build for the keys that are known: a pattern of keys stands for no other ones."""
-        self._by_key: dict[str, dict[_Names, list[Waiver]]] = {}
+        self._by_key: dict[str, list[Waiver]] = {}
         self._today = today
-        self._indexes: dict[str, _OfKey] = {}
+        self._indexes: dict[str, _OfKeys] = {}
+        self._shared: dict[tuple[int, ...], _OfKeys] = {}
         for waiver in sorted(waivers, key=lambda waiver: waiver.id):
-            names = (waiver.paths, waiver.md5, waiver.fingerprints)
             for key in all_matching(waiver.keys, known):
-                self._by_key.setdefault(key, {}).setdefault(names, []).append(waiver)
+                self._by_key.setdefault(key, []).append(waiver)
 
     def fitting(self, finding: Finding, fingerprint: str) -> tuple[Alike, ...]:
         """Return the waivers that fit a finding, in force or not."""
-        if finding.key not in self._by_key:
-            return ()
         index = self._indexes.get(finding.key)
         if index is None:  # of the keys that occur only
-            groups = self._by_key[finding.key].values()
-            index = self._indexes[finding.key] = _OfKey([self._alike(waivers) for waivers in groups])
+            if finding.key not in self._by_key:
+                return ()
+            index = self._indexes[finding.key] = self._index(self._by_key[finding.key])
         return index.fitting(finding, fingerprint)
+
+    def _index(self, waivers: list[Waiver]) -> _OfKeys:
+        """Return the index of some waivers, one for all keys that have the same ones: it may be as large as the policy."""
+        same = tuple(map(id, waivers))
+        if same not in self._shared:
+            groups: dict[_Names, list[Waiver]] = {}
+            for waiver in waivers:
+                groups.setdefault((waiver.paths, waiver.md5, waiver.fingerprints), []).append(waiver)
+            self._shared[same] = _OfKeys(map(self._alike, groups.values()))
+        return self._shared[same]
 
     def _alike(self, waivers: list[Waiver]) -> Alike:
         valid = [waiver for waiver in waivers if in_force(waiver, self._today)]
@@ -99,8 +108,8 @@ class WaiverIndex:
 _Names = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
-class _OfKey:
-    """The waivers of one key, each filed under its fingerprints, or else its MD5 sums, or else its paths."""
+class _OfKeys:
+    """The waivers of keys that have the same ones, each filed under its fingerprints, or else its MD5 sums, or else its paths."""
 
     def __init__(self, groups: Iterable[Alike]) -> None:
         self._always: list[Alike] = []
@@ -118,6 +127,7 @@ class _OfKey:
             else:
                 self._always.append(group)
         self._by_path = GlobIndex(paths)
+        self._sets: dict[tuple[Alike, ...], tuple[Alike, ...]] = {}
 
     def fitting(self, finding: Finding, fingerprint: str) -> tuple[Alike, ...]:
         found = list(self._always)
@@ -125,7 +135,8 @@ class _OfKey:
             found += (group for group in filed if group.fits(finding, fingerprint))
         if by_path := self._by_path.find(finding.path):
             found += dict.fromkeys(by_path)
-        return tuple(found)
+        fitting = tuple(found)
+        return self._sets.setdefault(fitting, fitting)  # many waivers of many findings: once for all that have the same ones
 
 
 def _file(shelf: dict[str, list[Alike]], names: Iterable[str], group: Alike) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from ci_gate.catalog import load_catalog
 from ci_gate.policy.language.schema import MAX_COUNT, MAX_DAYS, MAX_TEXT, MAX_WORD, SECTIONS, Policy, field_names
 from ci_gate.policy.language.yamltree import MAX_ITEMS, Node
 from ci_gate.policy.problems import FieldPath, Problem, excerpt, quoted, shown
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 _YAML_1_1 = frozenset(("yes", "no", "on", "off", "Yes", "No", "On", "Off"))
 _BOUND_ERRORS = frozenset(("greater_than_equal", "less_than_equal", "int_type", "int_from_float", "int_parsing_size"))
+_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
+_MAX_ENTRIES = 10
 _LIMIT = f"a whole number from 0 to {MAX_COUNT}, or null"
 _NUMBERS = {
     "max_days": f"a whole number from 1 to {MAX_DAYS}, or null",
@@ -139,11 +143,7 @@ def _advice(detail: ErrorDetails, node: Node) -> str:
     if kind == "tuple_type" and node.kind == "scalar" and isinstance(node.scalar, str) and node.scalar.isprintable():
         return f"Write a list: [{excerpt(node.scalar, MAX_WORD)}]."
     if kind == "model_type" and node.kind == "list":
-        return (
-            f"Write the fields of {words} by their names, such as 'keys: [pem]' below it."
-            if words.endswith(("deny", "allow"))
-            else f"Mend {words}."
-        )
+        return _as_section(str(detail["loc"][-1]), node) if words.endswith(("deny", "allow")) else f"Mend {words}."
     if kind in {"string_type", "name", "text", "id"} and isinstance(node.scalar, (int, float)):
         return f"Mend {words}: put it in quotes."
     if isinstance(node.scalar, str) and kind in {"name", "text"} and node.scalar.rstrip("\n").isprintable() and node.scalar.endswith("\n"):
@@ -153,3 +153,20 @@ def _advice(detail: ErrorDetails, node: Node) -> str:
     if node.kind == "scalar" and node.scalar is None:
         return f"Give {words} a value, or leave it out for the default."
     return f"Mend {words}; docs/policy.md describes every field."
+
+
+def _as_section(name: str, node: Node) -> str:
+    """Say how a list that stands for ``deny`` or ``allow`` is written: what is the name of a group may only be meant as one in ``deny``."""
+    texts = [item.scalar for item in node.items if isinstance(item.scalar, str)]
+    if not texts or len(texts) != len(node.items):
+        return f"Write the fields of {name} by their names, such as '{name}: {{keys: [pem]}}'."
+    groups = {group.name for group in load_catalog().groups} if name == "deny" else set()
+    fields = {"groups": [text for text in texts if text in groups], "keys": [text for text in texts if text not in groups]}
+    written = ", ".join(f"{field}: [{_written(entries)}]" for field, entries in fields.items() if entries)
+    return f"Write it as '{name}: {{{written}}}'."
+
+
+def _written(texts: list[str]) -> str:
+    """Write the entries of a list as YAML; of many, the first ones."""
+    shown_texts = [text if _PLAIN_WORD.fullmatch(text) else json.dumps(excerpt(text, MAX_WORD)) for text in texts[:_MAX_ENTRIES]]
+    return ", ".join([*shown_texts, *(["…"] if len(texts) > _MAX_ENTRIES else [])])

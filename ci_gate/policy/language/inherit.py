@@ -7,7 +7,7 @@ A child that gives a looser value than a parent has is not wrong, for parents ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.policy.effective import (
@@ -23,6 +23,7 @@ from ci_gate.policy.effective import (
 from ci_gate.policy.judging.keys import all_matching, denied_keys, known_keys
 from ci_gate.policy.language.permits import Asks, loosened, permits_beyond
 from ci_gate.policy.language.waiver_rules import Fault, clashes, rule_faults
+from ci_gate.policy.problems import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,6 +66,12 @@ def _union(values: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted({word for value in values for word in value}))
 
 
+def _levels(values: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """Choose all of them; ``error`` counts as high, so that ``high`` beside it says nothing."""
+    every = _union(values)
+    return tuple(level for level in every if level != "high" or "error" not in every)
+
+
 # The table of the fields that hold one value: how to choose among those that the policy and its parents say.
 SCALARS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "mode": _strictest("enforce", "warn"),
@@ -74,7 +81,7 @@ SCALARS: dict[str, Callable[[Sequence[Any]], Any]] = {
     "thresholds.low": _smallest,
     "thresholds.total": _smallest,
     "unknown.keys": _strictest("deny", "count", "allow"),
-    "unknown.risk_level": _union,
+    "unknown.risk_level": _levels,
     "waiver_rules.require": _union,
     "waiver_rules.max_days": _smallest,
     "waiver_rules.warn_before_days": max,
@@ -180,7 +187,7 @@ def _merge(document: schema.Policy, own: EffectivePolicy, parents: Sequence[Name
         asked = everyone if is_written(document, name) else everyone[1:]
         chosen[name] = choose([value_of(policy, name) for policy in asked])
     exempt = _each_once(policy.exempt_layers for policy in everyone)
-    return EffectivePolicy(
+    merged = EffectivePolicy(
         mode=chosen["mode"],
         allow_warn_override=chosen["allow_warn_override"],
         permit=own.permit,
@@ -198,6 +205,27 @@ def _merge(document: schema.Policy, own: EffectivePolicy, parents: Sequence[Name
         overrides=_each_once(policy.overrides for policy in everyone),
         evidence=Evidence(**_section(chosen, "evidence")),
     )
+    denied = denied_keys(merged)
+    settled = dict.fromkeys(settle(override, merged.thresholds, denied) for override in merged.overrides)
+    return replace(
+        merged,
+        allow=tuple(word for word in merged.allow if word not in denied),
+        overrides=tuple(override for override in settled if override != Override(override.images)),
+    )
+
+
+def settle(override: Override, limits: Thresholds, denied: frozenset[str]) -> Override:
+    """Return an override without what has no effect beside what holds for all images, now or in any policy that extends this one.
+
+    :param limits: the thresholds for all images: one that is not smaller never applies.
+    :param denied: the keys that are denied in all images: denied wins. Globs stay, for they may come to name further keys.
+    """
+    lower = {entry.name: _if_lower(getattr(override.thresholds, entry.name), getattr(limits, entry.name)) for entry in fields(limits)}
+    return replace(override, thresholds=Thresholds(**lower), allow=tuple(word for word in override.allow if word not in denied))
+
+
+def _if_lower(most: int | None, limit: int | None) -> int | None:
+    return None if most is not None and limit is not None and most >= limit else most
 
 
 def _each_once(parts: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -224,13 +252,27 @@ def _notes(document: schema.Policy, own: EffectivePolicy, policy: EffectivePolic
             yield Remark(path, f"{name}: {_word(said)} has no effect: the parent {who!r} says {_word(applies)}, which is stricter")
     if parents:
         yield from _denied_by_parents(own, policy)
+        yield from _below_overrides(own, policy)
 
 
 def _denied_by_parents(own: EffectivePolicy, policy: EffectivePolicy) -> Iterator[Remark]:
     known, denied = known_keys(policy), denied_keys(policy)
-    for number, entry in enumerate(own.allow):
-        if (named := all_matching((entry,), known)) and named <= denied:
-            yield Remark(("allow", "keys", number), f"allow.keys: {entry!r} has no effect: a parent denies it, and denied wins")
+    lists: list[tuple[FieldPath, tuple[str, ...]]] = [(("allow", "keys"), own.allow)]
+    lists += [(("overrides", place, "allow", "keys"), override.allow) for place, override in enumerate(own.overrides)]
+    for path, entries in lists:
+        for number, entry in enumerate(entries):
+            if (named := all_matching((entry,), known)) and named <= denied:
+                yield Remark((*path, number), f"{shown(path)}: {entry!r} has no effect: a parent denies it, and denied wins")
+
+
+def _below_overrides(own: EffectivePolicy, policy: EffectivePolicy) -> Iterator[Remark]:
+    """Walk over the thresholds of the policy's own overrides that a parent's for all images make pointless."""
+    for place, override in enumerate(own.overrides):
+        for level in (entry.name for entry in fields(override.thresholds)):
+            most, limit = getattr(override.thresholds, level), getattr(policy.thresholds, level)
+            if most != _if_lower(most, limit):
+                path = ("overrides", place, "thresholds", level)
+                yield Remark(path, f"{shown(path)}: {most} has no effect: thresholds.{level} of a parent is {limit}, which is stricter")
 
 
 def _word(value: Any) -> str:

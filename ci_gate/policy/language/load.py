@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -192,7 +192,7 @@ class _Loader:
                 found = self._find(entry, source)
                 if found.identity not in seen:
                     seen[found.identity] = number
-                    parents[entry] = self._load_once(found)
+                    parents[entry] = _seen_from(source, found, self._load_once(found))
                 elif entry not in parents:  # else it is told as listed twice
                     what = f"{quoted(entry)} is the same policy as entry {seen[found.identity] + 1}"
                     problems.append(Problem(node.index, f"{where}: {what}", "Keep one of the two."))
@@ -232,6 +232,20 @@ class _Loader:
         return known
 
 
+def _seen_from(source: Source, found: Source, parent: LoadedPolicy) -> LoadedPolicy:
+    """Return a parent whose baselines are named as the policy that extends it would name them: by their paths from its own folder."""
+    if source.folder is None or found.folder is None or not parent.policy.baselines:
+        return parent
+    here, there = os.path.realpath(source.folder), os.path.realpath(found.folder)
+    if here == there:
+        return parent
+    moved = tuple(
+        replace(baseline, file=os.path.relpath(os.path.realpath(os.path.join(there, baseline.file)), here))  # noqa: PTH118 - a text
+        for baseline in parent.policy.baselines
+    )
+    return replace(parent, policy=replace(parent.policy, baselines=moved))
+
+
 def _load_baseline(parsed: Parsed, source: Source) -> tuple[Baseline | None, list[Problem], tuple[Cause, ...]]:
     """Read the baseline that a policy names; return it, what is wrong with naming it, and what is wrong in it."""
     rules = parsed.policy.baseline if parsed.policy else None
@@ -244,7 +258,12 @@ def _load_baseline(parsed: Parsed, source: Source) -> tuple[Baseline | None, lis
     except InvalidDocumentError as error:
         what = f"baseline.file: the file {quoted(rules.file)} is wrong itself"
         return None, [_at(parsed, ("baseline", "file"), what, "Mend what is told of it.")], error.causes
-    return Baseline(rules.file, entries, rules.expires, rules.include_denied), [], ()
+    return Baseline(_plain_path(rules.file), entries, rules.expires, rules.include_denied), [], ()
+
+
+def _plain_path(file: str) -> str:
+    """Return a path without the ``./`` that means nothing; ``..`` stays, for behind a link it means another folder."""
+    return file if ".." in file.split("/") else os.path.normpath(file)
 
 
 def _baseline_path(file: str, source: Source) -> Path:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ci_gate.policy.language.inherit import SCALARS, value_of
+from ci_gate.policy.judging.keys import denied_keys
+from ci_gate.policy.language.inherit import SCALARS, settle, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from ci_gate.policy.effective import Baseline, DenyClause, EffectivePolicy, Thresholds
+    from ci_gate.policy.effective import Baseline, DenyClause, EffectivePolicy, Override, Thresholds
     from ci_gate.policy.problems import FieldPath
 
 DEFAULT = "default"
@@ -19,7 +21,8 @@ _LEVELS = ("high", "medium", "low", "total")
 class _Fact(NamedTuple):
     """One value of a policy: its name, what it says, and where a policy that says it writes it.
 
-    The names of list entries differ from policy to policy (``deny[0]``), what they say does not.
+    The names of list entries differ from policy to policy (``deny[0]``), what they say does not; of an override, only what has an effect
+    in the end tells it from others.
     """
 
     name: str
@@ -42,15 +45,16 @@ def trace_origins(
     :param parents: the effective policies that it extends, with their origins.
     """
     written: dict[tuple[Any, ...], str] = {}
-    for fact in _facts(own):
+    settled = partial(settle, limits=policy.thresholds, denied=denied_keys(policy))
+    for fact in _facts(own, settled):
         if (where := place(fact.path)) is not None:
             written.setdefault(fact.says, where)
     for parent, origins in parents:
-        for fact in _facts(parent):
+        for fact in _facts(parent, settled):
             if (where := origins.get(fact.name, DEFAULT)) != DEFAULT:
                 written.setdefault(fact.says, where)
     places: dict[str, list[str]] = {}
-    for fact in _facts(policy):
+    for fact in _facts(policy, settled):
         places.setdefault(fact.name, []).append(written.get(fact.says, DEFAULT))
     return {name: _join(found) for name, found in places.items()}
 
@@ -60,7 +64,7 @@ def _join(places: Iterable[str]) -> str:
     return ", ".join([place for place in every if place != DEFAULT]) or DEFAULT
 
 
-def _facts(policy: EffectivePolicy) -> Iterator[_Fact]:
+def _facts(policy: EffectivePolicy, settled: Callable[[Override], Override]) -> Iterator[_Fact]:
     for name in SCALARS:
         value = value_of(policy, name)
         for part in value if isinstance(value, tuple) else (value,):
@@ -80,12 +84,12 @@ def _facts(policy: EffectivePolicy) -> Iterator[_Fact]:
     for number, waiver in enumerate(policy.waivers):
         yield _Fact(f"waivers.{waiver.id}", ("waiver", waiver), ("waivers", number))
     for place, override in enumerate(policy.overrides):
-        name, path = f"overrides[{place}]", ("overrides", place)
-        yield _Fact(name, ("override", override), path)
-        yield _Fact(f"{name}.images", ("override images", override), (*path, "images"))
-        yield from _deny_facts(override.deny, f"{name}.deny", (*path, "deny"), (override,))
-        yield from _allow_facts(override.allow, f"{name}.allow", (*path, "allow"), (override,))
-        yield from _threshold_facts(override.thresholds, f"{name}.thresholds", (*path, "thresholds"), (override,))
+        name, path, holder = f"overrides[{place}]", ("overrides", place), settled(override)
+        yield _Fact(name, ("override", holder), path)
+        yield _Fact(f"{name}.images", ("override images", holder), (*path, "images"))
+        yield from _deny_facts(override.deny, f"{name}.deny", (*path, "deny"), (holder,))
+        yield from _allow_facts(override.allow, f"{name}.allow", (*path, "allow"), (holder,))
+        yield from _threshold_facts(override.thresholds, f"{name}.thresholds", (*path, "thresholds"), (holder,))
         for number, waiver in enumerate(override.waivers):
             yield _Fact(f"waivers.{waiver.id}", ("waiver", waiver, override.images), (*path, "waivers", number))
 

@@ -103,7 +103,7 @@ def _hex(digits: int, prefix: str, kind: str) -> BeforeValidator:
     def check(value: object) -> object:
         if not isinstance(value, str):
             return value
-        bare = value.strip().lower().removeprefix(prefix)
+        bare = value.lower().removeprefix(prefix)
         if not re.fullmatch(f"[0-9a-f]{{{digits}}}", bare):
             raise PydanticCustomError(kind, "no hex")
         return bare
@@ -117,9 +117,13 @@ _AGE_SCHEMA: dict[str, Any] = {"anyOf": [_DURATION_SCHEMA | {"pattern": r"^(?!0+
 _SETTLE_PATTERN = r"^(0{0,3}([0-5]?[0-9]?[0-9]|600)s|(0{0,5}[0-9]|0{0,4}10)m|0{1,6}[hd])$"
 
 
+# What nobody can see, as far as a class that every dialect of JSON Schema reads can say it: controls, odd blanks, directions, private use.
+_UNSEEN = r"\u0000-\u001f\u007f-\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ue000-\uf8ff\ufeff\ufff9-\ufffb"
+
+
 def _line_schema(longest: int) -> dict[str, Any]:
-    """Return the schema of a text on one line that is not blank."""
-    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": r"^[^\r\n]*[^\s][^\r\n]*$"}
+    """Return the schema of a text on one line that is printable and not blank; the loader knows all characters that are not printable."""
+    return {"type": "string", "minLength": 1, "maxLength": longest, "pattern": f"^[^{_UNSEEN}]*[^ {_UNSEEN}][^{_UNSEEN}]*$"}
 
 
 _LAYER_SCHEMA: dict[str, Any] = {"type": "string", "pattern": "^([Ss][Hh][Aa]256:)?[0-9A-Fa-f]{64}$"}
@@ -398,6 +402,8 @@ def policy_schema() -> dict[str, Any]:
         parts[section]["properties"][field]["items"] = {"$ref": "#/$defs/Key"}
     parts["GivenFinding"]["properties"]["key"] |= {"examples": list(catalog_keys())}
     parts["DenyRules"]["properties"]["groups"]["items"] = {"$ref": "#/$defs/Group"}
+    for name, info in Policy.model_fields.items():  # left out by pydantic where the section's own words are the same
+        schema["properties"][name].setdefault("description", info.description)
     schema["properties"]["extends"]["items"]["examples"] = [*_BUILT_IN, "./team.yml"]
     keys = [{"enum": list(catalog_keys())}, {"type": "string", "pattern": _KEY_PATTERN}]
     parts["Key"] = {"title": "Key", "description": "A key of the catalog, one of `extra_keys`, or a glob.", "anyOf": keys}

@@ -153,11 +153,34 @@ def enumerate_pairs(patterns):
     return ((pattern, i) for i, pattern in enumerate(patterns))
 
 
-def test_an_index_tries_few_of_many_patterns():
+ODD_SEGMENT = st.lists(st.sampled_from(["a", "b", "ab", "[ab]", "[!a]", "?", "*", "[", "]", "."]), min_size=1, max_size=4).map("".join)
+ODD_PATTERN = st.builds(
+    lambda slash, parts: slash + "/".join(parts),
+    st.sampled_from(["", "/"]),
+    st.lists(st.just("**") | ODD_SEGMENT.filter(lambda segment: "**" not in segment), min_size=1, max_size=4),
+)
+ODD_NAME = st.text("ab.[]*", max_size=6)
+ODD_TEXT = st.lists(ODD_NAME | st.sampled_from(["", ".", "..", "\n", "\udcff", "aabab"]), max_size=5).map("/".join)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(ODD_PATTERN, max_size=12), st.lists(ODD_TEXT, max_size=4))
+def test_an_index_finds_what_the_rules_say_of_every_pattern(patterns, texts):
+    index = GlobIndex(enumerate_pairs(patterns))
+
+    for text in [*texts, *patterns, *texts]:
+        assert sorted(i for pattern, i in enumerate_pairs(patterns) if naive(pattern, text)) == sorted(index.find(text))
+
+
+def test_an_index_tries_few_of_many_patterns(monkeypatch):
+    tried = []
+    fits_folders = Glob.fits_folders
+    monkeypatch.setattr(Glob, "fits_folders", lambda glob, segments: tried.append(glob.text) or fits_folders(glob, segments))
     patterns = [shape.format(i) for i in range(500) for shape in ("/opt/d{}/**", "**/n{}*.pem", "**/*x{}.p?m", "/a/**/*e{}_*/**")]
     index = GlobIndex((pattern, pattern) for pattern in patterns)
 
-    assert len(index._candidates(["", "opt", "d17", "n23-x42.pem"])) < 20
+    assert {"/opt/d17/**", "**/n2*.pem", "**/n23*.pem", "**/*x42.p?m"} == set(index.find("/opt/d17/n23-x42.pem"))
+    assert len(tried) < 20
 
 
 @pytest.mark.parametrize(

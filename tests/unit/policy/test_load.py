@@ -677,7 +677,7 @@ def test_a_baseline_is_read_from_below_the_folder_of_its_policy(write):
     Path("sub/data/b.json").write_text(BASELINE % ENTRY, encoding="utf-8")
     loaded = load_policy("p.yml")
 
-    assert loaded.policy.baselines == (Baseline("data/b.json", (BaselineEntry("a" * 64, 2, "pem", "/x"),), date(2026, 12, 31)),)
+    assert loaded.policy.baselines == (Baseline("sub/data/b.json", (BaselineEntry("a" * 64, 2, "pem", "/x"),), date(2026, 12, 31)),)
     assert loaded.origins["baseline.expires"] == "sub/a.yml:3"
 
 

@@ -27,6 +27,14 @@ def waiver(**fields):
     return Waiver(**{"id": "W-1", "keys": ("pem",), **fields})
 
 
+def test_keys_with_the_same_waivers_share_one_index_and_other_keys_have_their_own():
+    index = WaiverIndex([waiver(keys=("pem", "sqlite")), waiver(id="W-2", keys=("rsa*",))], KNOWN, TODAY)
+    pem, sqlite, rsa = (index.fitting(replace(FOUND, key=key), "") for key in ("pem", "sqlite", "rsa_private_key"))
+
+    assert pem is sqlite  # the size of the index is that of the policy, not of the policy times the keys
+    assert [["W-1"], ["W-2"]] == [[waiver.id for group in groups for waiver in group.waivers] for groups in (pem, rsa)]
+
+
 @pytest.mark.parametrize(
     "fields",
     [

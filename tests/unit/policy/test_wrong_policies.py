@@ -68,7 +68,16 @@ WRONG = {
         GOOD + "deny:\n  keys: [*_private_key]\n", "4:10", "the alias *_private_key names no anchor", 'in quotes, such as "*_private_key"'
     ),
     "a list that is a word": Wrong(GOOD + "deny: {keys: pem}\n", "3:14", "must be a list, not the text 'pem'", "Write a list: [pem]"),
-    "a section that is a list of keys": Wrong(GOOD + "deny: [pem]\n", "3:7", "must be a mapping", "'keys: [pem]'"),
+    "a section that is a list of keys": Wrong(GOOD + "deny: [pem]\n", "3:7", "must be a mapping", "Write it as 'deny: {keys: [pem]}'."),
+    "a section that is a list of keys and groups": Wrong(
+        GOOD + "deny: ['*.x', private-keys]\n", "3:7", "must be a mapping", "Write it as 'deny: {groups: [private-keys], keys: [\"*.x\"]}'."
+    ),
+    "an allow that is a list of keys": Wrong(
+        GOOD + "allow: [sqlite]\n", "3:8", "must be a mapping", "Write it as 'allow: {keys: [sqlite]}'."
+    ),
+    "a section that is a list of mappings": Wrong(
+        GOOD + "deny: [{keys: pem}]\n", "3:7", "must be a mapping", "such as 'deny: {keys: [pem]}'."
+    ),
     "extends that is a word": Wrong(GOOD + "extends: default\n", "3:10", "extends: must be a list", "Write a list: [default]"),
     "a ticket that is a number without quotes": waiver(
         "reason", "ticket: 123", "6:13", "ticket: must be text, not the number 123", "put it in quotes"

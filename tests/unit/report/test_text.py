@@ -68,10 +68,15 @@ def test_the_printable_form_can_be_read_back_and_is_one_line(text):
 def test_what_is_cut_is_said():
     assert "aaa… (7 more characters)" == printable("a" * 10, 3) == cut("a" * 10, 3)
     assert "a" * 10 == printable("a" * 10, 10) == cut("a" * 10, 10)
-    assert "\\n… (1 more characters)" == printable("\n\n", 1)
+    assert "\\n… (1 more character)" == printable("\n\n", 1)
 
 
 def test_a_path_is_shortened_in_the_middle():
     assert "/very…edentials" == shorten("/very/long/path/credentials", 15)
     assert 15 == len(shorten("/very/long/path/credentials", 15))
     assert "/short" == shorten("/short", 6)
+
+
+@pytest.mark.parametrize(("limit", "shown"), [(3, "abc… (1 more character)"), (2, "ab… (2 more characters)"), (4, "abcd")])
+def test_what_is_left_out_is_counted(limit, shown):
+    assert shown == cut("abcd", limit) == printable("abcd", limit)

@@ -1,0 +1,46 @@
+"""Which files a policy is made of, found without judging it: what is written beside it must replace none of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci_gate.errors import InvalidDocumentError
+from ci_gate.policy.language.load import MAX_POLICIES
+from ci_gate.policy.language.parse import parse_text
+from ci_gate.policy.language.sources import WrongEntryError, builtin_policies, file_source, find_below, find_source, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def files_read(policy: str, *, baselines: bool = True) -> tuple[str, ...]:
+    """Return the files that a policy is made of: its own, its parents and, unless they do not matter, their baselines.
+
+    Mistakes in them do not matter: what a file that is no YAML names is not known, though. Nothing is waited for, so what a pipe would
+    say is not known, either. Paths have all links resolved; built-in policies are none.
+    """
+    return () if policy in builtin_policies() else tuple(dict.fromkeys(_walk(Path(policy), baselines=baselines)))
+
+
+def _walk(path: Path, *, baselines: bool) -> Iterator[str]:
+    waiting, seen = deque([file_source(path, str(path))]), set[str]()
+    while waiting and len(seen) < MAX_POLICIES:
+        source = waiting.popleft()
+        if source.folder is None or not source.identity or source.identity in seen:
+            continue
+        seen.add(source.identity)
+        yield source.identity
+        try:
+            root = parse_text(read_source(source), source.origin).root
+        except InvalidDocumentError:
+            continue
+        for entry, _ in root.texts("extends")[:MAX_POLICIES]:
+            with suppress(WrongEntryError):
+                waiting.append(find_source(entry, source, path.parent))
+        file = root.at("baseline", "file")
+        if baselines and file and isinstance(file.scalar, str):
+            with suppress(WrongEntryError):
+                yield str(find_below(file.scalar, source.folder, source.folder))

@@ -1,0 +1,713 @@
+"""From a push of a moment ago to a finished scan that is proven to be of this image: in process, on a deadline whose clock runs fast."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+
+import pytest
+from support import DIGEST, NAME, REFERENCE, finding, image
+
+from ci_gate.deadline import Deadline
+from ci_gate.emulator.app import serve
+from ci_gate.emulator.world import parse_world
+from ci_gate.errors import ExitCode
+from ci_gate.gate import Asked, Judging, decide_image
+from ci_gate.model import ImageReference, SourceInfo
+from ci_gate.policy.effective import Judges
+from ci_gate.policy.language.load import parse_policy
+from ci_gate.security_center.endpoint import parse_endpoint
+from ci_gate.security_center.findings import ScanRange
+from ci_gate.security_center.source import SecurityCenter
+from ci_gate.security_center.transport import AccessKey, connect
+
+REPOSITORY = {"reference": "registry.example.com/shop/api"}
+OTHER = "7f" * 32
+ASK = "PublicSyncAndCreateImageScanTask"
+PRECHECK, QUOTA, TASKS = "PublicPreCheckImageScanTask", "DescribeImageScanAuthCount", "DescribeImageLatestScanTask"
+IMAGES, REPOSITORIES = "DescribeImageInstances", "DescribeImageRepoDetailList"
+NEVER_SCANNED = [{"status": None}]
+STATES = ["INIT", "START", "MESSAGE_SEND", "PRE_ANALYZER", "CVE_ANALYZER", "BIN_ANALYZER"]
+SIX_STATES = [*({"status": state, "progress": 10 * number, "for_calls": 1} for number, state in enumerate(STATES)), {"status": "SUCCESS"}]
+PEM = finding("pem", "/k.pem", "high")
+
+
+class FastDeadline(Deadline):
+    """A deadline whose seconds are short: whoever waits by it waits as often, not as long."""
+
+    speed = 40
+
+    @property
+    def elapsed(self):
+        return super().elapsed * self.speed
+
+    def sleep(self, seconds):
+        return super().sleep(seconds / self.speed)
+
+
+def policy(**evidence):
+    fields = json.dumps({"settle": "0s", **evidence})
+    text = f"version: 1\nname: p\ndeny: {{keys: [pem]}}\nevidence: {fields}\n"
+    return parse_policy(text, origin="policy.yaml", default_name="p").policy
+
+
+@dataclass
+class Run:
+    """How a run ended, what it said, and what it asked."""
+
+    result: object = None
+    steps: list = field(default_factory=list)
+    calls: list = field(default_factory=list)
+
+    @property
+    def code(self):
+        return self.result.exit_code
+
+    @property
+    def what(self):
+        return " / ".join(f"{cause.what} ({cause.advice})" for cause in self.result.causes)
+
+    def proof(self, name):
+        return next(proof for proof in self.result.evidence if proof.name == name)
+
+    def figure(self, name, figure="requested"):
+        return dict(self.proof(name).figures)[figure]
+
+    def count(self, action):
+        return sum(call.action == action for call in self.calls)
+
+
+@contextmanager
+def center(world, scan, steps):
+    with serve(parse_world(json.dumps({"version": 1, **world}).encode())) as served:
+        endpoint = parse_endpoint(served.address, allow_any=False)
+        key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
+        transport, url = connect(endpoint, served.region, key, lambda _: None)
+        yield SecurityCenter(transport, SourceInfo("emulated", url), ScanRange(), steps.append, scan=scan), served
+
+
+def decide(*images, scan="auto", seconds=300.0, reference=REFERENCE, evidence=None, faults=(), deadline=FastDeadline, **world):
+    run = Run()
+    with center({"images": images, "faults": faults, **world}, scan, run.steps) as (source, served):
+        asked = Asked(reference, ImageReference.parse(reference))
+        run.result = decide_image(source, asked, Judging(Judges(policy(**evidence or {})), date(2026, 11, 24)), deadline(seconds))
+        run.calls = list(served.calls)
+    return run
+
+
+def pushed(*findings, **fields):
+    """An image that the service lists only once it was asked to synchronise it."""
+    fields = {"scan": NEVER_SCANNED, "listed_after": {"sync": True}, "scan_when_requested": SIX_STATES, **fields}
+    return image(*findings, **fields)
+
+
+def refused(action, code="NoPermission", status=403, **fields):
+    return {"action": action, "kind": "status", "status": status, "code": code, **fields}
+
+
+def body(action, answer, **fields):
+    return {"action": action, "kind": "body", "text": json.dumps(answer), **fields}
+
+
+# --- the whole way ---
+
+
+@pytest.mark.parametrize(("findings", "code"), [((PEM,), ExitCode.BLOCKED), ((), ExitCode.PASSED)])
+def test_a_fresh_push_is_synchronised_queued_scanned_and_decided(findings, code):
+    fresh = pushed(*findings, listed_after={"sync": True, "calls": 3})
+    account = {"scan_tasks": {"limit": 1, "running": 1, "ends_after_calls": 2}}
+
+    run = decide(fresh, scan="always", repositories=[REPOSITORY], account=account)
+
+    assert code is run.code, run.what
+    assert 3 == run.count(ASK)  # twice there was no slot
+    assert "yes" == run.figure("scanned")
+    assert run.figure("scanned", "task")
+    assert run.figure("identity", "listings") > 3
+    said = [(step.stage, step.detail) for step in run.steps]
+    assert any(stage == "queue" and "waiting for a slot" in detail for stage, detail in said)
+    assert [f"scan {state}" for state in STATES] == [detail for stage, detail in said if stage == "scan"][: len(STATES)]
+
+
+def test_the_request_names_the_image_as_the_service_does():
+    run = decide(pushed(), repositories=[REPOSITORY])
+
+    request = next(call.parameters for call in run.calls if call.action == ASK)
+    (named,) = json.loads(request["Images"])
+    assert {"registryType": "acr", "instanceId": "cri-example000000", "regionId": "cn-hangzhou"}.items() <= named.items()
+    assert {"repoNamespace": "shop", "repoName": "api", "digest": DIGEST, "tag": "1.4.2"}.items() <= named.items()
+    assert named["createTime"] > 1_700_000_000_000
+
+
+def test_an_image_without_a_scan_gets_one():
+    run = decide(image(PEM, scan=NEVER_SCANNED))
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert "yes" == run.figure("scanned")
+
+
+@pytest.mark.parametrize("scan", ["auto", "always"])
+def test_a_scan_that_runs_is_joined(scan):
+    stages = [{"status": "PRE_ANALYZER", "progress": 40, "for_calls": 2}, {"status": "SUCCESS", "last": "now"}]
+
+    run = decide(image(scan=stages), scan=scan)
+
+    assert ExitCode.PASSED is run.code, run.what
+    assert ("joined", 0) == (run.figure("scanned"), run.count(ASK))
+    assert 40 in [step.percent for step in run.steps]
+
+
+def test_a_finished_scan_is_taken_as_it_is():
+    run = decide(image())
+
+    assert ExitCode.PASSED is run.code, run.what
+    assert ("no", "", 0) == tuple(run.figure("scanned", name) for name in ("requested", "task", "polls"))
+    assert 0 == run.count(ASK) == run.count(QUOTA) == run.count(TASKS)
+
+
+@pytest.mark.parametrize("status", ["FAIL", "TIMEOUT", "TIMOUT", "timout"])
+def test_an_image_whose_last_scan_failed_is_scanned_again(status):
+    run = decide(image(PEM, scan=[{"status": status}]))
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert "yes" == run.figure("scanned")
+
+
+# --- never ---
+
+
+@pytest.mark.parametrize("listed", [image(scan=NEVER_SCANNED), image(scan=[{"status": "FAIL"}]), image(digest=OTHER)])
+def test_where_scans_are_never_requested_nothing_is_waited_for_that_is_not_there(listed):
+    run = decide(listed, scan="never", repositories=[REPOSITORY])
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "--scan auto" in run.what
+    assert not run.steps
+    assert not {ASK, QUOTA, PRECHECK, REPOSITORIES, TASKS} & {call.action for call in run.calls}
+
+
+def test_where_scans_are_never_requested_one_that_runs_is_waited_for():
+    run = decide(image(PEM, scan=[{"status": "START", "for_calls": 2}, {"status": "SUCCESS"}]), scan="never")
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+# --- an older success is never taken for a new one ---
+
+
+def test_a_new_scan_is_wanted_and_the_old_one_does_not_count():
+    known = image(PEM, found_before=[], scan_when_requested=SIX_STATES)
+
+    assert ExitCode.PASSED is decide(known).code  # the old scan found nothing
+    run = decide(known, scan="always")
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+@pytest.mark.parametrize("denied", [(), (TASKS,)])
+def test_a_request_that_starts_nothing_never_ends_with_the_old_success(denied):
+    answer = body(ASK, {"Data": {"TaskId": "a" * 32, "Status": "INIT", "Result": "SUCCESS", "CanCreate": True}})
+
+    run = decide(image(), scan="always", seconds=40, faults=[answer, *map(refused, denied)])
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+    assert "older" in run.what
+
+
+def test_a_scan_that_is_too_old_is_made_anew():
+    run = decide(image(PEM, found_before=[], scan=[{"status": "SUCCESS", "last": "3d ago"}]), evidence={"max_scan_age": "1d"})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert "yes" == run.figure("scanned")
+
+
+def test_a_scan_that_is_too_old_and_cannot_be_made_anew_is_not_taken():
+    old = image(scan=[{"status": "SUCCESS", "last": "3d ago"}])
+
+    run = decide(old, evidence={"max_scan_age": "1d"}, seconds=40, account={"deny_actions": [ASK]})
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "s old" in run.what
+    assert f"yundun-sas:{ASK}" in run.what
+
+
+def _task(status, **fields):
+    return {"Task": [{"Status": status, "TaskId": "a" * 32, "Target": DIGEST, **fields}]}
+
+
+STARTED = body(ASK, {"Data": {"TaskId": "a" * 32, "Status": "INIT", "Result": "SUCCESS", "CanCreate": True}})
+NEW_TIME = {
+    "action": IMAGES,
+    "kind": "set_field",
+    "where": "every_row",
+    "field": "LastScanTime",
+    "value": 4_102_444_800_000,
+    "from_call": 3,
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "faults"),
+    [
+        (_task("SUCCESS", TaskId="b" * 32), ()),  # of another task
+        (_task("SUCCESS", Target=OTHER), ()),  # of another image
+        (_task("PROCESSING"), (NEW_TIME,)),  # another task succeeded, ours runs
+        (_task("SUCCESS", TaskId=None), ()),
+        ({"Task": []}, ()),
+    ],
+    ids=["other task", "other image", "ours runs", "nameless", "none"],
+)
+def test_the_success_of_another_task_is_not_that_of_ours(task, faults):
+    run = decide(image(), scan="always", seconds=60, faults=[STARTED, body(TASKS, task), *faults])
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+
+
+def test_our_own_task_proves_the_success_where_the_listing_has_no_time():
+    no_time = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "LastScanTime", "absent": True}
+
+    proven = decide(image(), scan="always", seconds=60, faults=[STARTED, body(TASKS, _task("SUCCESS")), no_time])
+    unproven = decide(image(), scan="always", seconds=60, faults=[STARTED, refused(TASKS), no_time])
+
+    assert ExitCode.PASSED is proven.code, proven.what
+    assert ExitCode.INCOMPLETE is unproven.code, unproven.what
+
+
+def test_findings_of_the_scan_before_are_not_taken_for_those_of_the_new_one():
+    stale = image(PEM, found_before=[finding("sqlite", "/a.db", "low")], findings_after_calls=3)
+
+    run = decide(stale, scan="always")
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_a_requested_scan_without_findings_is_looked_at_again_whatever_its_time():
+    late = pushed(PEM, findings_after_calls=2, listed_after={})
+
+    run = decide(late)
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+# --- scans that end otherwise ---
+
+
+@pytest.mark.parametrize("status", ["FAIL", "TIMEOUT", "TIMOUT"])
+@pytest.mark.parametrize("denied", [(), (TASKS,)])
+def test_a_scan_that_fails_is_never_a_pass(status, denied):
+    stages = [{"status": "START", "for_calls": 1}, {"status": status}]
+
+    run = decide(pushed(scan_when_requested=stages), repositories=[REPOSITORY], account={"deny_actions": denied})
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert status[:3] in run.what
+    assert len(run.steps) < 8  # it does not wait for the end of the deadline
+
+
+def test_a_failure_of_before_is_not_taken_for_one_of_the_new_scan():
+    stages = [{"status": "FAIL", "for_calls": 1, "task_status": "START"}, {"status": "START", "for_calls": 1}, {"status": "SUCCESS"}]
+
+    run = decide(image(PEM, scan=[{"status": "FAIL"}], scan_when_requested=[*stages[1:]]))
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_a_scan_that_ends_in_a_region_that_is_not_supported_says_so():
+    stages = [{"status": "START", "for_calls": 1}, {"status": "SUCCESS", "result": "TASK_NOT_SUPPORT_REGION"}]
+
+    at_the_end = decide(pushed(scan_when_requested=stages), repositories=[REPOSITORY])
+    at_once = decide(pushed(), repositories=[REPOSITORY], unsupported_regions=["cn-hangzhou"])
+
+    for run in (at_the_end, at_once):
+        assert ExitCode.INCOMPLETE is run.code
+        assert "TASK_NOT_SUPPORT_REGION" in run.what
+        assert "in a region that it supports" in run.what
+
+
+def test_a_status_that_nobody_knows_is_waited_for_and_named():
+    known = decide(pushed(scan_when_requested=[{"status": "A_NEW_WORD", "for_calls": 2}, {"status": "SUCCESS"}]), repositories=[REPOSITORY])
+    unending = decide(pushed(scan_when_requested=[{"status": "A_NEW_WORD", "progress": 30}]), repositories=[REPOSITORY], seconds=60)
+
+    assert ExitCode.PASSED is known.code, known.what
+    assert ExitCode.INCOMPLETE is unending.code
+    assert "A_NEW_WORD" in unending.what
+    assert "(30 %)" in unending.what
+
+
+# --- what moves meanwhile ---
+
+
+@pytest.mark.parametrize("old_row", ["gone", "untagged"])
+def test_a_tag_that_moves_during_the_wait_is_never_a_pass(old_row):
+    moving = image(scan=NEVER_SCANNED, scan_when_requested=SIX_STATES, tag_moves={"after_calls": 4, "to": OTHER, "old_row": old_row})
+    successor = image(digest=OTHER)
+
+    run = decide(moving, successor, reference=NAME, evidence={"require_digest": False})
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "moved" in run.what
+
+
+def test_an_image_that_is_deleted_during_the_wait_is_never_a_pass():
+    run = decide(image(scan=NEVER_SCANNED, scan_when_requested=SIX_STATES, delisted_after_calls=3))
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "replaced while the gate waited" in run.what
+
+
+def test_an_image_that_is_named_by_tag_is_waited_for_and_pinned():
+    run = decide(image(listed_after={"calls": 3}), reference=NAME, evidence={"require_digest": False}, repositories=[REPOSITORY])
+
+    assert ExitCode.PASSED is run.code, run.what
+    assert DIGEST in run.proof("identity").detail
+    assert 0 == run.count(ASK)  # without a digest nothing can be asked for
+
+
+# --- quota, slots, permissions ---
+
+
+def test_a_quota_that_is_used_up_says_how_much_there_is():
+    run = decide(pushed(listed_after={}), account={"scan_quota": {"capacity": 7, "used": 7}})
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "7 of 7 used" in run.what
+    assert 0 == run.count(ASK)
+
+
+@pytest.mark.parametrize("figures", ["by_name", "by_description"])
+def test_an_image_that_is_paid_for_needs_no_quota(figures):
+    paid = image(PEM, scan=NEVER_SCANNED, quota_paid=True)
+
+    run = decide(paid, account={"scan_quota": {"capacity": 7, "used": 7}}, quirks={"precheck_figures": figures})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_a_request_beyond_the_quota_of_an_image_that_is_not_listed_says_so():
+    run = decide(pushed(), repositories=[REPOSITORY], account={"scan_quota": {"capacity": 7, "used": 7}})
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "7 of 7 used" in run.what
+
+
+@pytest.mark.parametrize("full", ["can_create", "beyond_quota"])
+def test_a_slot_is_waited_for(full):
+    account = {"scan_tasks": {"running": 10, "ends_after_calls": 3}}
+
+    run = decide(image(PEM, scan=NEVER_SCANNED), account=account, quirks={"slots_full": full})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert "queue" in [step.stage for step in run.steps]
+
+
+def test_a_slot_that_never_comes_is_named_with_where_the_time_went():
+    run = decide(image(scan=NEVER_SCANNED), account={"scan_tasks": {"running": 10}}, seconds=60)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "waiting for a slot" in run.what
+    assert "went into: " in run.what
+    assert {"resolve", "scan", "queue"} <= {part.split()[0] for part in run.what.partition("went into: ")[2].split(", ")}
+
+
+def test_without_the_permission_to_ask_a_scan_of_the_accounts_own_is_waited_for():
+    own = [{"status": None, "for_calls": 3}, {"status": "START", "for_calls": 1}, {"status": "SUCCESS", "last": "now"}]
+
+    run = decide(image(PEM, scan=own), account={"deny_actions": [ASK]})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert f"yundun-sas:{ASK}" in run.proof("scanned").detail
+    assert any(f"yundun-sas:{ASK}" in step.detail for step in run.steps)
+
+
+def test_without_the_permission_to_ask_the_end_says_so():
+    run = decide(image(scan=NEVER_SCANNED), account={"deny_actions": [ASK]}, seconds=60)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert f"lacks yundun-sas:{ASK}" in run.what
+
+
+@pytest.mark.parametrize("listed_after", [{}, {"sync": True}])
+def test_without_the_permission_to_ask_a_new_scan_cannot_be_wanted(listed_after):
+    run = decide(pushed(listed_after=listed_after), scan="always", account={"deny_actions": [ASK]}, repositories=[REPOSITORY])
+
+    assert ExitCode.UNAUTHORIZED is run.code
+    assert f"yundun-sas:{ASK}" in run.what
+
+
+@pytest.mark.parametrize("denied", [(QUOTA,), (PRECHECK,), (QUOTA, PRECHECK, TASKS), (REPOSITORIES,)])
+def test_what_is_only_advice_may_be_refused(denied):
+    run = decide(pushed(PEM, listed_after={}), account={"deny_actions": denied}, repositories=[REPOSITORY])
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert all(action in run.proof("scanned").detail for action in denied if action != REPOSITORIES)
+
+
+def test_without_the_permission_for_repositories_the_image_is_waited_for():
+    own = image(PEM, listed_after={"calls": 3})
+
+    run = decide(own, account={"deny_actions": [REPOSITORIES]})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert f"yundun-sas:{REPOSITORIES}" in run.proof("identity").detail
+
+
+@pytest.mark.parametrize("repeat", ["result", "code", "sca_result"])
+def test_a_scan_that_someone_else_began_a_moment_before_is_joined(repeat):
+    # The listing has not noticed it when the gate asks: its row still tells of no scan.
+    running = [{"status": "PRE_ANALYZER", "for_calls": 6}, {"status": "SUCCESS", "last": "now"}]
+    unnoticed = [
+        {"action": IMAGES, "kind": "set_field", "field": name, "absent": True, "times": 2} for name in ("ScaStatus", "LastScanTime")
+    ]
+
+    run = decide(image(PEM, scan=running), faults=unnoticed, quirks={"repeat_task": repeat})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert ("joined", 1) == (run.figure("scanned"), run.count(ASK))
+
+
+def test_an_unknown_refusal_of_a_request_is_told_and_waited_out():
+    fault = refused(ASK, "SomethingElse", 400)
+
+    waited = decide(image(scan=NEVER_SCANNED), faults=[fault], seconds=60)
+    wanted = decide(image(scan=NEVER_SCANNED), faults=[fault], scan="always")
+
+    assert ExitCode.INCOMPLETE is waited.code
+    assert "SomethingElse" in waited.what
+    assert ExitCode.PROTOCOL is wanted.code
+
+
+@pytest.mark.parametrize("data", [{}, {"TaskId": ""}, {"CanCreate": True}, {"Result": "SUCCESS"}])
+def test_an_answer_that_does_not_say_what_became_of_the_request_is_not_trusted(data):
+    run = decide(image(scan=NEVER_SCANNED), faults=[body(ASK, {"Data": data})])
+
+    assert ExitCode.PROTOCOL is run.code, run.what
+
+
+@pytest.mark.parametrize("action", [ASK, QUOTA, PRECHECK, TASKS, REPOSITORIES])
+@pytest.mark.parametrize("text", ["{}", "[1]", "null", "<html>"])
+def test_nonsense_from_a_call_of_the_flow_is_never_a_pass(action, text):
+    run = decide(pushed(), repositories=[REPOSITORY], faults=[{"action": action, "kind": "body", "text": text}], seconds=120)
+
+    assert run.code in {ExitCode.PROTOCOL, ExitCode.UNAVAILABLE}, run.what
+
+
+# --- not listed ---
+
+
+def test_a_repository_that_nobody_knows_ends_after_a_minute():
+    run = decide(seconds=600)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "does not know the repository" in run.what
+    assert any("does not know the repository (yet)" in step.detail for step in run.steps)
+    assert "went into" not in run.what  # it did not wait for the end of the deadline
+    assert 0 == run.count(ASK)
+
+
+def test_a_repository_that_is_known_a_little_later_is_asked_for():
+    run = decide(pushed(PEM), repositories=[{**REPOSITORY, "known_after_calls": 2}])
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_several_repositories_of_one_name_are_candidates():
+    twins = [{**REPOSITORY, "instance_id": name, "endpoints": []} for name in ("cri-one", "cri-two")]
+
+    run = decide(repositories=twins, seconds=600)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "cri-one" in run.what
+    assert "cri-two" in run.what
+    assert 0 == run.count(ASK)
+
+
+def test_several_repositories_are_told_apart_by_their_hosts():
+    other = {**REPOSITORY, "reference": "other.example.com/shop/api", "instance_id": "cri-other"}
+
+    run = decide(pushed(PEM), repositories=[REPOSITORY, other], quirks={"endpoints": "domains"})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_an_image_that_does_not_appear_is_named_with_its_state_and_where_the_time_went():
+    run = decide(pushed(listed_after={"sync": True, "calls": 10_000}), repositories=[REPOSITORY], seconds=60)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "does not list" in run.what
+    assert "its scan is asked for" in run.what
+    assert "went into: resolve" in run.what
+
+
+def test_the_digest_of_an_index_names_the_option_for_it():
+    run = decide(image(digest=OTHER), seconds=60)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "--platform-digest" in run.what
+
+
+def test_a_service_that_fails_while_the_image_is_waited_for_is_not_its_state():
+    failing = refused(IMAGES, "ServiceUnavailable", 503, from_call=3)
+
+    run = decide(pushed(), repositories=[REPOSITORY], faults=[failing], seconds=200)
+
+    assert ExitCode.UNAVAILABLE is run.code, run.what
+
+
+# --- registries ---
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "registry.cn-hangzhou.aliyuncs.com",
+        "registry-vpc.cn-hangzhou.aliyuncs.com",
+        "registry-internal.cn-hangzhou.aliyuncs.com",
+        "REGISTRY.cn-hangzhou.aliyuncs.com:443",
+        "crpi-example.cn-hangzhou.personal.cr.aliyuncs.com",
+        "crpi-example-vpc.cn-hangzhou.personal.cr.aliyuncs.com",
+    ],
+)
+def test_the_personal_edition_is_refused_before_any_call(host):
+    run = decide(image(), reference=f"{host}/shop/api@sha256:{DIGEST}")
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "Personal Edition" in run.what
+    assert not run.calls
+
+
+@pytest.mark.parametrize("asked", ["", "-vpc", "-internal"])
+@pytest.mark.parametrize("told", ["hosts", "domains"])
+def test_an_enterprise_registry_is_known_by_each_of_its_addresses(asked, told):
+    listed = pushed(PEM, reference="shop-registry.cn-hangzhou.cr.aliyuncs.com/shop/api:1.4.2")
+    repository = {"reference": "shop-registry.cn-hangzhou.cr.aliyuncs.com/shop/api"}
+
+    run = decide(
+        listed,
+        reference=f"shop-registry{asked}.cn-hangzhou.cr.aliyuncs.com/shop/api:1.4.2@sha256:{DIGEST}",
+        repositories=[repository],
+        quirks={"endpoints": told},
+    )
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert ("registry", "told") in run.proof("identity").figures
+
+
+@pytest.mark.parametrize("name", ["registry.example.com:5000/shop/api", "registry.example.com/a/b/api", "registry.example.com/api"])
+def test_ports_and_nested_paths_are_found(name):
+    run = decide(pushed(PEM, reference=f"{name}:1.4.2"), reference=f"{name}@sha256:{DIGEST}", repositories=[{"reference": name}])
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+@pytest.mark.parametrize(("namespace", "repository"), [("a", "b/api"), ("N/A", "a/b/api"), ("a/b", "api")])
+def test_a_nested_path_is_one_path_wherever_the_service_cuts_it(namespace, repository):
+    cut = [
+        {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": name, "value": value}
+        for name, value in (("RepoNamespace", namespace), ("RepoName", repository))
+    ]
+
+    run = decide(
+        image(PEM, reference="registry.example.com/a/b/api:1.4.2"), reference=f"registry.example.com/a/b/api@sha256:{DIGEST}", faults=cut
+    )
+    other = decide(
+        image(PEM, reference="registry.example.com/a/b/api:1.4.2"),
+        reference=f"registry.example.com/b/api@sha256:{DIGEST}",
+        faults=cut,
+        scan="never",
+    )
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert ExitCode.INCOMPLETE is other.code
+
+
+# --- criteria ---
+
+DOCUMENTED = ["tag", "digest", "vulStatus", "alarmStatus", "riskStatus", "registryType"]
+
+
+@pytest.mark.parametrize(
+    ("quirks", "denied"),
+    [
+        ({"image_criteria": DOCUMENTED}, ()),
+        ({"image_criteria": DOCUMENTED, "repo_criteria": ["instanceId"]}, ()),
+        ({"image_criteria": ["tag"], "repo_criteria": ["instanceId"]}, ()),
+        ({"image_criteria": ["repoName"]}, ()),
+        ({"digest_prefix": True}, ()),
+        ({}, ("DescribeImageCriteria",)),
+        ({"image_criteria": DOCUMENTED}, ("DescribeImageRepoCriteria",)),
+    ],
+    ids=str,
+)
+def test_whatever_criteria_the_account_supports_the_image_is_found(quirks, denied):
+    others = [image(reference=f"registry.example.com/shop/api:{n}", digest=f"{n:064x}") for n in range(30)]
+
+    run = decide(*others, pushed(PEM), quirks=quirks, repositories=[REPOSITORY], account={"deny_actions": denied})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert 1 == run.count("DescribeImageCriteria")
+
+
+# --- what is left of it ---
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_saved_result_of_a_fresh_push_can_be_judged_again(gate, cut):
+    path = "registry.example.com/a/b/api"
+    name = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "RepoName", "value": "b/api"}
+    place = {**name, "field": "RepoNamespace", "value": "a"}
+    fresh = pushed(reference=f"{path}:1", scan_when_requested=[{"status": "START", "for_calls": 1}, {"status": "SUCCESS"}])
+    world = gate.world(fresh, repositories=[{"reference": path}], faults=[name, place] if cut else [])
+    rules = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n")
+
+    checked = gate.check(world, "-p", rules, reference=f"{path}@sha256:{DIGEST}")
+    replayed = gate.run("replay", "reports/result.json", "-p", rules)
+
+    assert (0, 0) == (checked.code, replayed.code), checked.err + replayed.err
+    proof = next(proof for proof in checked.result["images"][0]["evidence"] if proof["name"] == "scanned")
+    assert "yes" == proof["figures"]["requested"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"requested": "maybe"}, "whether the run asked"),
+        ({"task": ""}, "do not fit"),
+        ({"requested": "no"}, "do not fit"),
+        ({"polls": -1}, "how long it waited"),
+    ],
+)
+def test_a_saved_result_that_contradicts_itself_about_the_request_does_not_load(gate, changed, said):
+    world = gate.world(pushed(listed_after={}, scan_when_requested=[{"status": "SUCCESS"}]))
+    assert 0 == gate.check(world, "-p", gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n")).code
+    saved = gate.folder / "reports" / "result.json"
+    document = json.loads(saved.read_text("utf-8"))
+    next(proof for proof in document["images"][0]["evidence"] if proof["name"] == "scanned")["figures"].update(changed)
+    saved.write_text(json.dumps(document), "utf-8")
+
+    finished = gate.run("replay", "reports/result.json")
+
+    assert 3 == finished.code
+    assert said in finished.err
+
+
+def test_a_bare_refusal_says_both_things_that_it_can_mean():
+    run = decide(image(), account={"deny_actions": ["*"]})
+
+    assert ExitCode.UNAUTHORIZED is run.code
+    assert "Grant the RAM action" in run.what
+    assert "edition" in run.what
+
+
+def test_a_finding_of_a_requested_scan_that_is_gone_at_the_second_look_still_counts():
+    rows = {"SensitiveFileList": [], "PageInfo": {"CurrentPage": 1, "PageSize": 100, "TotalCount": 0}, "Success": True, "Code": "200"}
+    gone = [body(action, rows, from_call=number) for action, number in (("DescribeImageSensitiveFileList", 3),)]
+    few = {**rows, "PageInfo": {**rows["PageInfo"], "PageSize": 20}}
+    gone.append(body("DescribeImageSensitiveFileByKey", few, key="", from_call=2))
+
+    denied = decide(pushed(PEM, listed_after={}), faults=gone)
+    counted = decide(pushed(finding(), listed_after={}), faults=gone)
+
+    assert ExitCode.BLOCKED is denied.code, denied.what
+    assert ExitCode.INCOMPLETE is counted.code, counted.what
+    assert "gone" in counted.what

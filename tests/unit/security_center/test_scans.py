@@ -1,0 +1,170 @@
+"""Which success counts, look by look: without a service, and without a clock."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci_gate.deadline import Deadline
+from ci_gate.errors import IncompleteError, ProtocolError
+from ci_gate.model import EvidenceRules, Image
+from ci_gate.security_center import scans
+from ci_gate.security_center.contracts import Answer
+from ci_gate.security_center.scan_requests import NotYet, ScanMode, ScanRequest, Target, Task, _judge
+from ci_gate.security_center.scans import _Progress, _Scan
+from ci_gate.security_center.waiting import Wait
+
+ASKED_MS = 1_700_000_000_000
+DIGEST = "5e" * 32
+OURS = ScanRequest("ours", joined=False, at_ms=ASKED_MS)
+JOINED = ScanRequest("", joined=True, at_ms=ASKED_MS)
+OLD = Image("u", DIGEST, scan_status="SUCCESS", last_scan_ms=ASKED_MS - 3_600_000)
+NEW = Image("u", DIGEST, scan_status="SUCCESS", last_scan_ms=ASKED_MS + 60_000)
+NO_TIME = Image("u", DIGEST, scan_status="SUCCESS")
+RUNNING = Image("u", DIGEST, scan_status="PRE_ANALYZER")
+UNSCANNED = Image("u", DIGEST)
+DONE = (Task("ours", "SUCCESS"),)
+
+
+class _Desk:
+    mode = ScanMode.AUTO
+    notes = ()
+
+    def close(self, request):
+        pass
+
+
+class _Images:
+    class transport:  # noqa: N801 - stands for an attribute
+        server_ms = ASKED_MS + 90_000
+
+
+def scan(image, request=OURS, *, before=OLD, tasks=(), seen_running=False, rules=None):
+    wait = Wait("shop/api", lambda _: None, Deadline(10))
+    return _Scan(_Images(), _Desk(), rules or EvidenceRules(), wait, image, request, before, tasks, seen_running)
+
+
+def looks(one, number=4):
+    return [one._progress() for _ in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("image", "before", "tasks"),
+    [
+        (OLD, OLD, ()),
+        (OLD, None, ()),  # listed for the first time, with a scan of before the request
+        (NO_TIME, OLD, ()),
+        (NO_TIME, None, ()),
+        (NO_TIME, UNSCANNED, ()),
+        (OLD, OLD, (Task("other", "SUCCESS"),)),
+        (OLD, OLD, (Task("", "SUCCESS"),)),
+        (NEW, OLD, (Task("ours", "PROCESSING"),)),
+        (NEW, OLD, (Task("ours", "PROCESSING"), Task("ours", "SUCCESS"))),
+        (NEW, NEW, ()),
+        (RUNNING, OLD, DONE),
+    ],
+)
+def test_a_success_that_may_not_be_that_of_the_request_is_never_taken(image, before, tasks):
+    assert _Progress.DONE not in looks(scan(image, before=before, tasks=tasks))
+
+
+@pytest.mark.parametrize("before", [OLD, UNSCANNED, None])
+def test_a_later_success_is_that_of_the_request(before):
+    assert _Progress.DONE is looks(scan(NEW, before=before))[0]
+    assert _Progress.DONE is looks(scan(NEW, before=before, tasks=DONE))[0]
+
+
+@pytest.mark.parametrize("image", [NEW, NO_TIME, OLD])
+@pytest.mark.parametrize("before", [OLD, None])
+def test_without_the_servers_time_only_the_task_itself_counts(image, before):
+    timeless = ScanRequest("ours", joined=False, at_ms=None)
+
+    assert _Progress.DONE not in looks(scan(image, timeless, before=before))
+    assert _Progress.DONE is looks(scan(image, timeless, before=before, tasks=DONE))[-1]
+
+
+def test_a_task_that_succeeded_gives_the_listing_a_moment_to_follow():
+    assert [_Progress.WAITING, _Progress.WAITING, _Progress.DONE] == looks(scan(OLD, tasks=DONE), 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "before", "seen_running", "done"),
+    [
+        (OLD, OLD, False, False),
+        (OLD, OLD, True, True),
+        (NEW, OLD, False, True),
+        (NO_TIME, OLD, False, False),
+        (OLD, UNSCANNED, False, True),
+        (OLD, None, False, False),
+        (NEW, None, False, True),
+    ],
+)
+def test_a_scan_that_was_joined_ends_with_a_change(image, before, seen_running, done):
+    assert done is (_Progress.DONE in looks(scan(image, JOINED, before=before, seen_running=seen_running)))
+
+
+@pytest.mark.parametrize("status", ["FAIL", "TIMEOUT", "TIMOUT", "fail"])
+def test_a_failure_of_before_is_not_that_of_the_request(status):
+    stale = Image("u", DIGEST, scan_status=status, last_scan_ms=ASKED_MS - 3_600_000)
+
+    assert {_Progress.WAITING} == set(looks(scan(stale, before=stale)))
+    assert _Progress.FAILED is looks(scan(stale, before=OLD))[0]
+    assert _Progress.FAILED is looks(scan(stale, before=stale, seen_running=True))[0]
+    assert _Progress.FAILED is looks(scan(stale, before=stale, tasks=(Task("ours", status.upper()),)))[0]
+
+
+def test_a_success_with_a_fatal_result_is_a_failure_however_it_is_proven():
+    fatal = Image("u", DIGEST, scan_status="SUCCESS", scan_result="TASK_NOT_SUPPORT_REGION", last_scan_ms=OLD.last_scan_ms)
+
+    assert _Progress.FAILED is looks(scan(fatal, before=OLD))[0]
+    assert _Progress.FAILED is looks(scan(fatal, before=fatal, tasks=DONE))[-1]
+
+
+def test_a_new_scan_that_is_too_old_again_is_not_taken():
+    assert _Progress.DONE not in looks(scan(OLD, tasks=DONE, rules=EvidenceRules(max_scan_age_s=60.0)))
+
+
+def test_what_was_seen_running_before_a_request_says_nothing_of_a_scan_that_is_joined_later(monkeypatch):
+    one = scan(RUNNING, None, before=None, rules=EvidenceRules(max_scan_age_s=60.0))
+    one._progress()
+    assert one.seen_running
+    sight = scans.Sight(OLD, {})
+    one.image = OLD
+    monkeypatch.setattr(_Desk, "ask", lambda *_: JOINED, raising=False)
+
+    one._ask(sight)
+
+    assert _Progress.DONE not in looks(one)
+
+
+def _answer(**data):
+    return Answer("PublicSyncAndCreateImageScanTask", (data,), None, "R-1", ASKED_MS)
+
+
+def test_the_answer_to_a_request_is_judged_by_what_it_says():
+    assert ScanRequest("t", joined=False, at_ms=ASKED_MS) == _judge(_answer(TaskId="t", CanCreate=False, Result="SUCCESS"))
+    assert ScanRequest("", joined=True, at_ms=ASKED_MS) == _judge(_answer(Result="forbid_create_repeat_task", CanCreate=True))
+    assert isinstance(_judge(_answer(CanCreate="false")), NotYet)
+
+
+@pytest.mark.parametrize(
+    "data", [{"Result": "TASK_NOT_SUPPORT_REGION", "TaskId": "t"}, {"Status": "FAIL", "TaskId": "t"}, {"Status": "TIMOUT"}]
+)
+def test_a_request_that_fails_at_once_says_so(data):
+    with pytest.raises(IncompleteError):
+        _judge(_answer(**data))
+
+
+@pytest.mark.parametrize("data", [{}, {"TaskId": " "}, {"CanCreate": True}, {"Result": "A_NEW_WORD"}])
+def test_a_request_of_which_nobody_says_what_became_is_not_trusted(data):
+    with pytest.raises(ProtocolError):
+        _judge(_answer(**data))
+
+
+def test_a_request_repeats_the_services_own_words():
+    row = {"RegistryType": "acr", "RepoNamespace": "N/A", "RepoName": "a,b", "ImageCreate": "1600069948849", "RegionId": None}
+    target = Target(row, DIGEST, "1.0")
+
+    assert '"repoNamespace":"N/A"' in target.as_parameter(7)
+    assert '"createTime":1600069948849,"updateTime":1600069948849' in target.as_parameter(7)
+    assert '"createTime":7,"updateTime":7' in Target({}, DIGEST, "").as_parameter(7)
+    assert {"RegistryTypes": "acr", "RepoNamespaces": "N/A", "Digests": DIGEST, "Tags": "1.0"} == target.as_filter()
