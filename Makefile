@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint package lock schemas pictures clean
+.PHONY: demo test lint package lock schemas pictures platforms clean
 
 ## the main job on the embedded endpoint, no account needed
 demo: $(VENV)/.runtime
@@ -40,6 +40,11 @@ schemas: $(VENV)/.dev
 ## remake the pictures of the README; needs Chromium and npm, which nothing else does
 pictures: $(VENV)/.dev
 	$(BIN)/python docs/pictures/make.py
+
+## action, pipelines and Jenkinsfile under the tools of their platforms; minutes, npm; what cannot be had is skipped, and said at the end
+platforms: $(VENV)/.dev
+	PYTHON="$(abspath $(BIN)/python)" sh tests/platforms/tools.sh
+	CI_GATE_PLATFORMS=1 $(BIN)/python -m pytest tests/platforms -n 2 -rs
 
 clean:
 	rm -rf $(VENV) build dist ci-gate-reports

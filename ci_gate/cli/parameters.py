@@ -120,14 +120,15 @@ def report_options(*, envvar: str | None = None) -> Callable[[Command], Command]
                 "outputs",
                 multiple=True,
                 type=Output(),
-                help="Write a report; repeatable. Formats: junit, markdown, json. PATH - is stdout.",
+                help="Write a report; repeatable. Formats: junit, markdown, sarif, json, html, gitlab-secret-detection, "
+                "gitlab-codequality. PATH - is stdout.",
             ),
             click.option(
                 "--report-dir",
                 type=click.Path(file_okay=False, path_type=Path),
                 envvar=envvar,
                 show_envvar=True,
-                help="Write junit.xml, summary.md and result.json there.",
+                help="Write junit.xml, summary.md, results.sarif and result.json there.",
             ),
         )
 

@@ -1,4 +1,4 @@
-"""Runs what the platforms' files say as the platforms do: the steps of ``action.yml``, the script of the GitLab job, shell steps of Jenkins."""
+"""Runs what the files of the platforms say, as these do: steps of ``action.yml``, the script of the GitLab job, shell steps of Jenkins."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class ActionRunner:
             environment = {**self.environment(str(number)), **job_environment}
             environment |= {name: _evaluate(value, given, steps) for name, value in step["env"].items()}
             for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
-                Path(environment[name]).touch()
+                Path(environment[name]).write_text("", "utf-8")
             assert step["shell"] == "bash"
             yield step, ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", str(script)], environment
 
@@ -196,3 +196,12 @@ def jenkins_script(label: str) -> str:
 def gitlab_script(job: dict) -> str:
     """Return what a runner makes of a job: before_script and script in one shell."""
     return "\n".join([*job.get("before_script", ()), *job["script"]]) + "\n"
+
+
+def commit(folder: Path, git: str) -> str:
+    """Make a folder a repository, with everything in one commit; return its id."""
+    who = ("-c", "user.name=test", "-c", "user.email=test@example.com")
+    for arguments in (("init", "--quiet"), ("add", "--all"), (*who, "commit", "--quiet", "--message", "all")):
+        subprocess.run([git, "-C", folder, *arguments], check=True)
+    done = subprocess.run([git, "-C", folder, "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
