@@ -13,7 +13,10 @@ cd "$work"
 "$work/venv/bin/ci-gate" --version
 "$work/venv/bin/ci-gate" keys --format json >keys.json
 "$work/venv/bin/ci-gate" demo >demo.log 2>&1 || { cat demo.log; exit 1; }
-for report in junit.xml summary.md result.json; do
+for report in junit.xml summary.md results.sarif result.json; do
   test -s "ci-gate-reports/1.4.2/$report" || { echo "no $report from the installed wheel"; exit 1; }
 done
+reference=registry.example.com/shop/api@sha256:13b2d7daea85b7cf2eb79a0001c313639b5a2cb00d8681d484d16636bb579557
+"$work/venv/bin/ci-gate" check "$reference" --emulate -q -o html=page.html -o gitlab-secret-detection=secrets.json
+test -s page.html && test -s secrets.json
 echo "the wheel works on its own"
