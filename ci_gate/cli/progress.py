@@ -47,9 +47,10 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._live:
-            show_live("")
+        with self._lock:  # whoever draws just now is done before the line goes away
+            self._over.set()
+            if self._live:
+                show_live("")
 
     def step(self, step: Step) -> None:
         """Tell what is done for an image now, or waited for."""
@@ -74,6 +75,8 @@ class Progress:
     def _tick(self) -> None:
         while not self._over.wait(_TICK_S):
             with self._lock:
+                if self._over.is_set():
+                    return
                 if self._live:
                     self._draw()
                 elif self._steps and self._deadline.elapsed - self._said_at >= _SILENCE_S:

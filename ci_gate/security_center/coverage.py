@@ -2,25 +2,111 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError
+from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError, UnavailableError, error_for
 from ci_gate.model import EvidenceRules, Proof, ProofState
 from ci_gate.security_center.contracts import is_text, to_bool
 from ci_gate.security_center.paging import Request, read_listings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.contracts import Answer
+    from ci_gate.security_center.paging import Row
     from ci_gate.security_center.transport import Transport
+
+T = TypeVar("T")
 
 _RULES = "GetSensitiveDefineRuleConfig"
 _WHITELISTS = "DescribeImageEventOperationPage"
 _SHOWN = 20
+_MORE_TIME = "Try again later, or give the run more time with --timeout."
 _SWITCH_ON = "Switch it on in Security Center: container image scan settings, sensitive files. Then scan the image again."
 
+_FRESH_S = 60.0  # how long an answer stands for other images: a run may wait for scans while somebody changes the settings
+_SLICE_S = 0.2
 
-def prove_covered(transport: Transport, rules: EvidenceRules, deadline: Deadline) -> Proof:
+
+class Shared(Generic[T]):
+    """An answer that is the same for every image of a run: one asks, and the others wait for it. Safe to use from several threads.
+
+    A failure is handed to those who waited for it, and is forgotten with that; an answer is forgotten after a minute.
+    """
+
+    def __init__(self, ask: Callable[[Deadline], T]) -> None:
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._asking: _Asking[T] | None = None
+
+    def get(self, deadline: Deadline) -> T:
+        """Return the answer.
+
+        :raises GateError: what asking raised; or, where somebody else asks and the time is up before that, that it is.
+        """
+        with self._lock:
+            asking = self._asking
+            mine = asking is None or asking.is_stale
+            if asking is None or mine:
+                asking = self._asking = _Asking()
+        if mine:
+            self._settle(asking, deadline)
+        while not asking.done.wait(min(_SLICE_S, deadline.remaining)):
+            if deadline.passed:
+                raise UnavailableError("the time was up before the account's settings were read", advice=_MORE_TIME)
+        if asking.failure is not None:
+            raise asking.failure
+        return asking.answers[0]
+
+    def _settle(self, asking: _Asking[T], deadline: Deadline) -> None:
+        try:
+            asking.answers = (self._ask(deadline),)
+        except BaseException as error:  # noqa: BLE001 - handed to all who wait, this thread first
+            asking.failure = error
+            with self._lock:
+                self._asking = None
+        finally:
+            asking.ended_at = time.monotonic()
+            asking.done.set()
+
+
+class _Asking(Generic[T]):
+    """One time that a question is asked: what came of it, once it is ``done``."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.answers: tuple[T, ...] = ()
+        self.failure: BaseException | None = None
+        self.ended_at = 0.0
+
+    @property
+    def is_stale(self) -> bool:
+        return self.done.is_set() and time.monotonic() - self.ended_at > _FRESH_S
+
+
+class AccountSettings:
+    """What the account's settings let a scan see: the same for every image, so it is asked for once for all of them."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.rules: Shared[dict[str, bool]] = Shared(self._ask_rules)
+        self.whitelists: Shared[tuple[Row, ...]] = Shared(self._ask_whitelists)
+
+    def _ask_rules(self, deadline: Deadline) -> dict[str, bool]:
+        return _selected(self._transport.call(_RULES, {"Source": "image", "Lang": "en"}, deadline))
+
+    def _ask_whitelists(self, deadline: Deadline) -> tuple[Row, ...]:
+        request = Request(_WHITELISTS, (("EventType", "sensitiveFile"), ("Lang", "en")))
+        listing = read_listings(self._transport, [request], deadline)[0]
+        if listing.cause is not None:
+            raise error_for(listing.cause)
+        return listing.rows
+
+
+def prove_covered(account: AccountSettings, rules: EvidenceRules, deadline: Deadline) -> Proof:
     """Prove that every denied key is selected in the account's rules for images, as they are today.
 
     Never raises: what is in the way is the proof's cause, or a warning where the policy says so.
@@ -28,7 +114,7 @@ def prove_covered(transport: Transport, rules: EvidenceRules, deadline: Deadline
     if rules.rule_coverage == "off":
         return Proof("covered", ProofState.NOT_ASKED, "the policy sets evidence.rule_coverage: off")
     try:
-        selected = _selected(transport.call(_RULES, {"Source": "image", "Lang": "en"}, deadline))
+        selected = account.rules.get(deadline)
     except GateError as error:
         lenient = rules.rule_coverage == "warn" or (rules.rule_coverage == "auto" and error.cause.permission is not None)
         detail = f"the rules could not be read: {error.cause.sentence}. {error.cause.advice}"
@@ -78,26 +164,26 @@ def _selected(answer: Answer) -> dict[str, bool]:
     return selected
 
 
-def prove_whitelists(transport: Transport, rules: EvidenceRules, deadline: Deadline) -> Proof:
+def prove_whitelists(account: AccountSettings, rules: EvidenceRules, deadline: Deadline) -> Proof:
     """Prove that the vendor-side rules which can hide findings are known. Never raises."""
-    request = Request(_WHITELISTS, (("EventType", "sensitiveFile"), ("Lang", "en")))
-    listing = read_listings(transport, [request], deadline)[0]
     strict = rules.vendor_whitelist == "error"
-    if listing.cause is not None:
-        lenient = not strict and listing.cause.permission is not None
-        detail = f"the whitelists could not be read: {listing.cause.sentence}. {listing.cause.advice}"
-        return Proof("whitelists", ProofState.UNKNOWN, detail, cause=None if lenient else listing.cause)
+    try:
+        rows = account.whitelists.get(deadline)
+    except GateError as error:
+        lenient = not strict and error.cause.permission is not None
+        detail = f"the whitelists could not be read: {error.cause.sentence}. {error.cause.advice}"
+        return Proof("whitelists", ProofState.UNKNOWN, detail, cause=None if lenient else error.cause)
     listed = tuple(
         (
             f"whitelist {number}",
             f"{row.fields.get('EventKey') or '?'}: {row.fields.get('Conditions') or ''} for {row.fields.get('Scenarios') or ''}",
         )
-        for number, row in enumerate(listing.rows[:_SHOWN], 1)
+        for number, row in enumerate(rows[:_SHOWN], 1)
     )
-    figures: tuple[tuple[str, int | str], ...] = (("whitelists", len(listing.rows)), *listed)
-    if not listing.rows:
+    figures: tuple[tuple[str, int | str], ...] = (("whitelists", len(rows)), *listed)
+    if not rows:
         return Proof("whitelists", ProofState.HELD, "no whitelist of Security Center hides findings", figures)
-    what = f"{len(listing.rows)} whitelists of Security Center may hide findings"
+    what = f"{len(rows)} whitelists of Security Center may hide findings"
     if strict:
         advice = "Delete them in Security Center and waive in the policy instead, or set evidence.vendor_whitelist: report."
         return Proof("whitelists", ProofState.FAILED, what, figures, Cause(ExitCode.INCOMPLETE, what, advice, _WHITELISTS))

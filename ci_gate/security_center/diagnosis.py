@@ -17,7 +17,7 @@ from ci_gate.deadline import Deadline
 from ci_gate.errors import ExitCode, GateError, InternalError, ParameterRefusedError, ProtocolError, RefusedError, UnauthorizedError, bug
 from ci_gate.model import EvidenceRules, Proof, ProofState
 from ci_gate.security_center.contracts import Answer, to_int
-from ci_gate.security_center.coverage import prove_covered, prove_whitelists
+from ci_gate.security_center.coverage import AccountSettings, prove_covered, prove_whitelists
 from ci_gate.security_center.criteria import diagnosed
 from ci_gate.security_center.permissions import PERMISSIONS, Permission
 from ci_gate.security_center.pool import run_together
@@ -156,7 +156,8 @@ def diagnose(transport: Transport, url: str, region: str, rules: EvidenceRules, 
         return (rejected, who[1], where, clock_line(heard), *_not_asked(_SERVICE, "the credentials were rejected"))
     rest = PERMISSIONS[1:]
     tasks: list[Callable[[], object]] = [partial(ask, transport, each.action, _HARMLESS[each.action], deadline) for each in rest]
-    tasks += [partial(prove_covered, transport, rules, deadline), partial(prove_whitelists, transport, rules, deadline)]
+    account = AccountSettings(transport)
+    tasks += [partial(prove_covered, account, rules, deadline), partial(prove_whitelists, account, rules, deadline)]
     *answers, covered, whitelists = run_together(tasks)
     assert isinstance(covered, Proof)
     assert isinstance(whitelists, Proof)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
@@ -94,7 +95,7 @@ def prove_settled(
     """
     if inventory.causes or any(proof.cause for proof in inventory.proofs) or (inventory.findings and not image.scan_requested):
         return inventory, Proof("settled", ProofState.NOT_ASKED, "only a listing without findings is read again")
-    age_ms = None if server_ms is None or image.last_scan_ms is None else server_ms - image.last_scan_ms
+    age_ms = None if server_ms is None or image.last_scan_ms is None else _age_ms(image.last_scan_ms, server_ms)
     if age_ms is not None and age_ms >= _FRESH_SCAN_MS and not image.scan_requested:
         age_s = age_ms // 1000
         return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s ago", (("scan_age_s", age_s),))
@@ -109,6 +110,11 @@ def prove_settled(
             said = f"read again after {rules.settle_s:.0f} s: {len(inventory.findings)} findings"
             return inventory, Proof("settled", ProofState.HELD, said, figures)
     return inventory, _unsettled(f"the scan ended just now, and its findings still change after {_SETTLING_LOOKS} looks")
+
+
+def _age_ms(last_scan_ms: int, server_ms: int) -> int:
+    """Return how old a scan is by the clock of the server or ours, whichever says less: a `Date` ahead must not make a fresh scan old."""
+    return min(server_ms, int(time.time() * 1000)) - last_scan_ms
 
 
 def _unsettled(what: str) -> Proof:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import UsageError
 from ci_gate.model import EvidenceRules, Image, ImageReference, Inventory, Proof, SourceInfo, Step
 from ci_gate.security_center.arrivals import find_or_await
-from ci_gate.security_center.coverage import prove_covered, prove_whitelists
+from ci_gate.security_center.coverage import AccountSettings, prove_covered, prove_whitelists
 from ci_gate.security_center.criteria import Images
 from ci_gate.security_center.findings import ScanRange, prove_settled, read_findings
 from ci_gate.security_center.images import confirm_tag, find_by_uuid
@@ -42,6 +42,7 @@ class SecurityCenter:
         self._scan_range = scan_range
         self._notify = notify
         self._images = Images(transport)
+        self._account = AccountSettings(transport)
         self._desk = ScanDesk(transport, ScanMode(scan))
         self._closed_desk = ScanDesk(transport, ScanMode.NEVER)
         self._names: dict[str, str] = {}  # of images by their uuid: what is said of them names them as the user does
@@ -95,8 +96,8 @@ class SecurityCenter:
         read, covered, whitelists = run_together(
             (
                 partial(read_findings, self._transport, image, rules, self._scan_range, deadline),
-                partial(prove_covered, self._transport, rules, deadline),
-                partial(prove_whitelists, self._transport, rules, deadline),
+                partial(prove_covered, self._account, rules, deadline),
+                partial(prove_whitelists, self._account, rules, deadline),
             )
         )
         assert isinstance(read, Inventory)

@@ -9,10 +9,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ci_gate.deadline import Deadline
+
 COMMAND = Path(sys.executable).parent / "ci-gate"
 DIGEST = "5e" * 32
 NAME = "registry.example.com/shop/api:1.4.2"
 REFERENCE = f"{NAME}@sha256:{DIGEST}"
+
+
+class Impatient(Deadline):
+    """A deadline whose pauses are short: what is tried again is tried as often, not as long."""
+
+    def sleep(self, seconds):
+        return super().sleep(seconds / 20)
 
 
 @dataclass(frozen=True)

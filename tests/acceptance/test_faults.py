@@ -7,10 +7,9 @@ import time
 from datetime import date
 
 import pytest
-from support import DIGEST, REFERENCE, image
+from support import DIGEST, REFERENCE, Impatient, image
 
 from ci_gate.catalog import catalog_keys
-from ci_gate.deadline import Deadline
 from ci_gate.emulator.app import serve
 from ci_gate.emulator.world import parse_world
 from ci_gate.errors import ExitCode
@@ -40,7 +39,7 @@ def decide(*faults: dict, seconds: float = 6.0, images=(IMAGE,), policy=POLICY, 
         key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
         transport, url = connect(endpoint, served.region, key, lambda _: None)
         source = SecurityCenter(transport, SourceInfo("emulated", url), ScanRange(), lambda _: None)
-        return decide_image(source, asked, Judging(Judges(policy), date(2026, 11, 24)), Deadline(seconds))
+        return decide_image(source, asked, Judging(Judges(policy), date(2026, 11, 24)), Impatient(seconds))
 
 
 def test_without_a_fault_it_passes_with_everything():
@@ -402,3 +401,15 @@ def test_the_identity_says_where_one_digest_has_several_entries():
 
     assert ("uuids", 2) in _state(result, "identity").figures
     assert "one" == result.image.uuid  # the entry of the tag that was asked for
+
+
+# --- what `make chaos` found ---
+
+
+def test_a_clock_of_the_service_that_is_ahead_does_not_make_a_fresh_scan_old():
+    fresh = image(
+        {"key": "pem", "path": "/k.pem", "risk_level": "low"}, scan=[{"status": "SUCCESS", "last": "now"}], findings_after_calls=2
+    )
+
+    # Both looks of the first reading come before the findings: only the second reading can see them.
+    assert ExitCode.BLOCKED is decide({"kind": "clock", "seconds": 600}, images=[fresh], policy=DENYING).exit_code

@@ -68,7 +68,7 @@ def test_a_redirect_is_never_followed(gate):
 def test_a_broken_connection_ends_within_the_deadline_and_is_no_pass(gate, fault):
     world = gate.world(image(finding()), faults=[{"action": ACTIONS[2], **fault}])
 
-    finished = gate.run("check", REFERENCE, f"--emulate={world}", "--timeout", "8s", "--report-dir", "reports", timeout=30)
+    finished = gate.run("check", REFERENCE, f"--emulate={world}", "--timeout", "4s", "--report-dir", "reports", timeout=30)
 
     assert finished.code in {22, 23}, finished.err
     assert "undecided" == finished.result["verdict"]

@@ -5,6 +5,7 @@ import time
 from fnmatch import fnmatchcase
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -133,13 +134,13 @@ def naive_segments(parts, segments):
     return first and naive_segments(parts[1:], segments[1:])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(240))
 @given(PATTERN, TEXT)
 def test_a_pattern_matches_what_the_rules_say_and_no_more(pattern, text):
     assert naive(pattern, text) is Glob.parse(pattern).matches(text)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(180))
 @given(st.lists(PATTERN, max_size=6), TEXT)
 def test_an_index_finds_what_trying_all_patterns_would(patterns, text):
     index = GlobIndex(list(enumerate_pairs(patterns)))
@@ -163,7 +164,7 @@ ODD_NAME = st.text("ab.[]*", max_size=6)
 ODD_TEXT = st.lists(ODD_NAME | st.sampled_from(["", ".", "..", "\n", "\udcff", "aabab"]), max_size=5).map("/".join)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=examples(240))
 @given(st.lists(ODD_PATTERN, max_size=12), st.lists(ODD_TEXT, max_size=4))
 def test_an_index_finds_what_the_rules_say_of_every_pattern(patterns, texts):
     index = GlobIndex(enumerate_pairs(patterns))

@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from datetime import date
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -324,7 +325,7 @@ inventories = st.builds(
     st.lists(rows, max_size=4),
     st.none() | st.integers(1, 2),
 )
-FAST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+FAST = settings(max_examples=examples(90), deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 
 
 # A single finding shows what a policy says of it; among several, one that blocks anyway hides the others.
@@ -384,7 +385,7 @@ def within_permits(child, parents):
             child.pop(path[0])
 
 
-@settings(FAST, max_examples=300)
+@settings(FAST, max_examples=examples(180))
 @given(documents, st.lists(documents, min_size=1, max_size=2), inventories, st.sampled_from([None, *IMAGES]))
 def test_what_a_parent_blocks_its_child_blocks_where_it_permits_nothing(child, every, inventory, image):
     parents = drawn_parents([{**says, "permit": []} for says in every])
@@ -399,7 +400,7 @@ def test_what_a_parent_blocks_its_child_blocks_where_it_permits_nothing(child, e
             assert set(verdict.causes) >= set(theirs.causes)
 
 
-@settings(FAST, max_examples=100)
+@settings(FAST, max_examples=examples(100))
 @given(documents, documents, inventories, st.sampled_from([None, *IMAGES]))
 def test_what_a_parent_blocks_only_what_it_permits_lets_pass(child, says, inventory, image):
     """Taking back all that the parent permitted the child to add, the child blocks again."""

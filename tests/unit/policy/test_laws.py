@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count
 
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -132,7 +133,7 @@ KNOWN = st.sampled_from([None, {}]) | st.dictionaries(MARKS, st.integers(0, 3), 
 AROUND = st.fixed_dictionaries(
     {"causes": st.sampled_from([(), (), (), (CUT_SHORT,)]), "known": KNOWN, "comparable": st.sampled_from([True, True, True, False])}
 )
-law = settings(deadline=None, max_examples=150)
+law = settings(deadline=None, max_examples=examples(90))
 
 
 def inventory_of(findings, around):
@@ -222,7 +223,7 @@ def test_a_further_finding_never_unblocks(policy, findings, more, around, image)
 LOOKS = st.lists(st.tuples(st.sampled_from(["high", "low", "odd"]), st.sampled_from(LAYERS)), min_size=2, max_size=6)
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=examples(150))
 @given(LENIENT, LOOKS, st.integers(0, 3), st.integers(0, 2), st.booleans())
 def test_one_more_of_a_kind_never_unblocks(policy, looks, old, deployed, include_denied):
     alike = [Finding("pem", "/a", level, MD5S[0], layer) for level, layer in looks]
@@ -233,7 +234,7 @@ def test_one_more_of_a_kind_never_unblocks(policy, looks, old, deployed, include
     never_unblocks((policy, before, None), (policy, after, None))
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=examples(150))
 @given(LENIENT, LOOKS, st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=3))
 def test_of_findings_of_a_kind_fewer_baselines_never_unblock(policy, looks, olds):
     alike = [Finding("pem", "/a", level, MD5S[0], layer) for level, layer in looks]
@@ -247,7 +248,7 @@ def test_of_findings_of_a_kind_fewer_baselines_never_unblock(policy, looks, olds
         never_unblocks((replace(policy, baselines=baselines), inventory, None), (fewer, inventory, None))
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=examples(150))
 @given(LENIENT, LOOKS, st.integers(0, 3), st.integers(0, 3), st.booleans())
 def test_of_findings_of_a_kind_fewer_exempt_layers_never_unblock(policy, looks, old, deployed, include_denied):
     alike = [Finding("pem", "/a", level, MD5S[0], layer) for level, layer in looks]
@@ -346,7 +347,7 @@ def test_an_unknown_image_never_passes_what_a_known_one_would_be_blocked_for(pol
         assert evidence_rules(Judges(policy), image).denied_keys <= evidence_rules(Judges(policy), None).denied_keys
 
 
-@settings(law, max_examples=80)
+@settings(law, max_examples=examples(80))
 @given(POLICY, POLICY, POLICY, FINDINGS, AROUND, IMAGE)
 def test_a_further_floor_never_unblocks_and_nothing_passes_what_a_floor_blocks(policy, floor, further, findings, around, image):
     policy, around = aimed(policy, findings, around)

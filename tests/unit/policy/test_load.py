@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -821,13 +822,13 @@ def policy_or_causes(content):
         return error.causes
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(240), deadline=None)
 @given(YAMLISH | st.text())
 def test_any_text_is_a_policy_or_an_error(text):
     survives(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.binary(max_size=200) | YAMLISH.map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_any_bytes_are_a_policy_or_an_error(raw):
     survives(raw)
@@ -840,7 +841,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(180), deadline=None)
 @given(st.dictionaries(st.sampled_from(field_names()), VALUES, max_size=4))
 def test_any_values_in_the_fields_are_a_policy_or_an_error(fields):
     survives(json.dumps({"version": 1, **fields}, default=str).replace("NaN", ".nan").replace("Infinity", ".inf"))

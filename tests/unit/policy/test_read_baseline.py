@@ -6,6 +6,7 @@ import resource
 import time
 
 import pytest
+from effort import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,7 +165,7 @@ PIECES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(content=PIECES | PIECES.map(lambda text: FILE % text) | st.text())
 def test_any_text_is_a_baseline_or_an_error(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "any.json"

@@ -6,6 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from effort import examples
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
@@ -269,7 +270,7 @@ def mended(document, prefix):
     ]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(30), suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(DOCUMENT, DOCUMENT, DOCUMENT, st.booleans())
 def test_whatever_is_shown_loads_again_as_the_same_unless_its_head_says_otherwise(own, team, org, other):
     with tempfile.TemporaryDirectory() as name:

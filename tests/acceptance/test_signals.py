@@ -1,0 +1,77 @@
+"""Ctrl-C and SIGTERM while the run waits for Security Center: the reports are written, within a second."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pytest
+from junitparser import JUnitXml
+from support import DIGEST, NAME, REFERENCE, image
+
+REPOSITORY = {"reference": "registry.example.com/shop/api"}
+UNENDING = [{"status": "PRE_ANALYZER", "progress": 40}]
+FINE = image(reference="registry.example.com/shop/fine:1", digest="f1" * 32)
+WAITS = {
+    "resolve": ((), {"repositories": [REPOSITORY], "account": {"deny_actions": ["PublicSyncAndCreateImageScanTask"]}}, "lists the image"),
+    "queue": ((image(scan=[{"status": None}]),), {"account": {"scan_tasks": {"running": 10}}}, "waiting for a slot"),
+    "scan": ((image(scan=UNENDING),), {}, "scan PRE_ANALYZER, 40 %"),
+}
+
+
+def interrupted(gate, world, needle, number, *references):
+    """Start a run, send it a signal once it says what it waits for; return its exit code, what it said, and how long it took to end."""
+    options = ("check", *references, f"--emulate={world}", "--report-dir", "reports", "-o", "sarif=-", "-v")
+    process = gate.start(*options)
+    said = ""
+    while not all(each in said for each in needle):
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    started = time.monotonic()
+    process.send_signal(number)
+    process.wait(timeout=20)
+    took = time.monotonic() - started
+    out, err = process.communicate(timeout=20)
+    return process.returncode, out, said + err, took
+
+
+@pytest.mark.parametrize(
+    ("stage", "number", "code"),
+    [("resolve", signal.SIGINT, 130), ("queue", signal.SIGTERM, 143), ("scan", signal.SIGINT, 130)],
+)
+def test_a_run_that_is_ended_while_it_waits_writes_its_reports_within_a_second(gate, stage, number, code):
+    images, fields, needle = WAITS[stage]
+    world = gate.world(*images, **fields)
+
+    ended, out, err, took = interrupted(gate, world, (needle,), number, REFERENCE)
+    if took > 1:  # a machine that does other things as well may take longer, once
+        *_, took = interrupted(gate, world, (needle,), number, REFERENCE)
+
+    assert code == ended, err
+    assert "Traceback" not in err
+    assert took <= 1
+    result = json.loads((gate.folder / "reports" / "result.json").read_text("utf-8"))
+    assert (code, "undecided") == (result["exit_code"], result["verdict"])
+    suites = JUnitXml.fromstring((gate.folder / "reports" / "junit.xml").read_bytes())
+    assert sum(suite.errors for suite in suites)
+    assert json.loads(out)["runs"][0]["invocations"][0]["executionSuccessful"] is False
+
+
+def test_what_is_decided_of_several_images_when_the_run_is_ended_is_kept(gate):
+    world = gate.world(FINE, image(scan=UNENDING), image(reference="registry.example.com/shop/slow:1", digest="f2" * 32, scan=UNENDING))
+    references = (f"registry.example.com/shop/fine@sha256:{'f1' * 32}", REFERENCE, f"registry.example.com/shop/slow@sha256:{'f2' * 32}")
+    # The first image is decided once its last call, the one without a key, is answered, and the other ones wait.
+    needle = (f"{NAME}@sha256:{DIGEST[:12]}: scan", "shop/slow@sha256:f2f2f2f2f2f2: scan", "DescribeImageSensitiveFileByKey")
+
+    ended, _, err, took = interrupted(gate, world, needle, signal.SIGTERM, *references)
+    if took > 1:
+        ended, _, err, took = interrupted(gate, world, needle, signal.SIGTERM, *references)
+
+    assert 143 == ended, err
+    assert "Traceback" not in err
+    assert took <= 1
+    result = json.loads((gate.folder / "reports" / "result.json").read_text("utf-8"))
+    assert 143 == result["exit_code"]
+    assert ["undecided"] * 2 == [each["status"] for each in result["images"]][1:]
