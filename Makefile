@@ -1,9 +1,9 @@
-# Few verbs: demo, test, lint, package, lock, schemas. Each sets up what it needs.
+# Few verbs: demo, test, lint, chaos, mutants, package, lock, schemas. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint package lock schemas pictures platforms clean
+.PHONY: demo test lint chaos mutants package lock schemas pictures platforms clean
 
 ## the main job on the embedded endpoint, no account needed
 demo: $(VENV)/.runtime
@@ -19,6 +19,14 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+## random worlds and faults against the law of the gate: exit 0 is a proof; EXAMPLES=5000 of them, on all cores
+chaos: $(VENV)/.dev
+	$(BIN)/python tests/chaos/run.py
+
+## three deliberate bugs, each of which that law must catch
+mutants: $(VENV)/.dev
+	$(BIN)/python tests/chaos/mutants.py
 
 ## build the wheel and run the main job from it in an empty environment, outside the checkout
 package: $(VENV)/.dev

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,12 @@ class Deadline:
         """Return the same deadline with stages of its own: for one of several images that are decided side by side."""
         own = Deadline(self.seconds)
         own._started, own._cancelled = self._started, self._cancelled
+        return own
+
+    def within(self, seconds: float) -> Self:
+        """Return a deadline that ends ``seconds`` from now, or where half of the time left is over: for what the run can do without."""
+        own = type(self)(min(seconds, self.remaining / 2))
+        own._cancelled = self._cancelled  # noqa: SLF001 - one of its own kind
         return own
 
     @contextmanager

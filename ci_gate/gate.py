@@ -67,9 +67,8 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
         inventory = replace(read, comparable=inventory.comparable)
         evidence += inventory.proofs
         failures += inventory.causes
-        if asked.reference is not None and asked.reference.digest is None:
-            with deadline.stage("read"):
-                source.confirm(image, asked.reference, deadline)  # a tag can have moved while all this went on
+        with deadline.stage("read"):
+            source.confirm(image, asked.reference, deadline)  # it can have been replaced or scanned again while all this went on
         if asked.since is not None:
             with deadline.stage("compare"), _about(f"--since {asked.since}"):
                 known, compared, proof = _read_deployed(source, asked.since, image, rules, deadline)
@@ -120,8 +119,13 @@ def _with_time_spent(failures: tuple[Cause, ...], deadline: Deadline) -> tuple[C
     """Say in the last failure, where the deadline made it one, where the time went."""
     if not failures or not deadline.passed:
         return failures
-    spent = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in deadline.stages)
-    return (*failures[:-1], replace(failures[-1], what=f"{failures[-1].what}; the time of {deadline.seconds:.0f} s went into: {spent}"))
+    total = round(min(deadline.seconds, deadline.elapsed))  # a run that was ended did not have all of it
+    stages = [(name, round(seconds)) for name, seconds in deadline.stages]
+    rest = total - sum(seconds for _, seconds in stages)  # all that came before this image: policies, connecting, other images
+    if rest > 0:
+        stages.append(("other", rest))
+    spent = ", ".join(f"{name} {seconds} s" for name, seconds in stages)
+    return (*failures[:-1], replace(failures[-1], what=f"{failures[-1].what}; the time of {total} s went into: {spent}"))
 
 
 @contextmanager

@@ -92,7 +92,10 @@ UNPROVEN_HOST = "unproven.invalid"
 
 def public_registry(host: str) -> str:
     """Return the public name of a registry host: one registry is reached by several, such as ``registry-vpc.…`` inside a network."""
-    first, dot, rest = host.strip().lower().removesuffix(":443").removesuffix(".").partition(".")
+    public = host.strip().lower().removesuffix(":443").removesuffix(".")
+    first, dot, rest = public.partition(".")
+    if not rest.endswith("aliyuncs.com"):  # elsewhere, such a name is one like any other
+        return public
     return f"{first.removesuffix('-vpc').removesuffix('-internal')}{dot}{rest}"
 
 
@@ -118,6 +121,7 @@ class Image:
     scan_progress: int | None = None
     last_scan_ms: int | None = None
     scan_requested: bool = False  # this run had it scanned
+    others: tuple[str, ...] = ()  # uuids of more entries of this digest in its registry: what they hold is read as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +269,8 @@ class FindingSource(Protocol):
     def await_scan(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> tuple[Image, Proof]:
         """Return the image with its finished scan and the proof of it; have it scanned where it has no scan."""
 
-    def confirm(self, image: Image, reference: ImageReference, deadline: Deadline) -> None:
-        """Make sure that a reference by tag still means this image."""
+    def confirm(self, image: Image, reference: ImageReference | None, deadline: Deadline) -> None:
+        """Make sure that the image is still there with the scan whose findings were read, and that a tag still means it."""
 
     def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
         """Return every finding; what cut the reading short is a cause in the inventory, not an exception."""

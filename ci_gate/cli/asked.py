@@ -38,16 +38,18 @@ def images_asked(options: CheckOptions) -> tuple[Asked, ...]:
     from ci_gate.gate import Asked
 
     _check_options(options)
-    texts = (*options.images, *(_listed(options.images_file) if options.images_file is not None else ()))
+    texts = (*options.images, *(_listed(options.images_file, options.timeout_s) if options.images_file is not None else ()))
     if not texts and options.image_uuid is None:
         raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
     _check_number(options, texts)
     since = ImageReference.parse(options.since) if options.since is not None else None
     references = [ImageReference.parse(text) for text in texts]
+    if len({reference.pinned_to(reference.digest) for reference in references}) != len(references):
+        raise UsageError("an image is named twice", advice="Name each image once; of one digest, tags do not count.")
     if options.metadata_file is not None:
         if not references:
             raise UsageError("--metadata-file needs an IMAGE", advice="Name the image whose digest the file holds.")
-        references = [_with_digest(references[0], options.metadata_file)]
+        references = [_with_digest(references[0], options.metadata_file, options.timeout_s)]
     if not references:
         return (Asked(f"uuid {options.image_uuid}", None, options.image_uuid, since),)
     if options.platform_digests:
@@ -78,18 +80,18 @@ def _check_number(options: CheckOptions, texts: tuple[str, ...]) -> None:
         raise UsageError("--since is about one image", advice=one)
     if len(texts) != 1 and options.platform_digests:
         raise UsageError("--platform-digest is about one image", advice=one)
-    if len(set(texts)) != len(texts):
-        raise UsageError("an image is named twice", advice="Name each image once.")
 
 
-def _listed(name: str) -> tuple[str, ...]:
+def _listed(name: str, timeout_s: float) -> tuple[str, ...]:
     """Return the references of a file, one a line; blank lines and comments (from a ``#`` at the begin of a word on) are left out."""
-    from ci_gate.policy.language.files import read_waiting
+    from ci_gate.policy.language.files import PATIENCE_S, read_open, read_waiting
 
     where = "standard input" if name == STDIN else f"--images-file {name!r}"
     advice = "Give a text file with one image reference a line."
+    patience_s, most = min(PATIENCE_S, timeout_s), _MAX_LIST_BYTES + 1
     try:
-        raw = sys.stdin.buffer.read(_MAX_LIST_BYTES + 1) if name == STDIN else read_waiting(name, _MAX_LIST_BYTES + 1)
+        stdin = name == STDIN
+        raw = read_open(sys.stdin.fileno(), most, patience_s=patience_s) if stdin else read_waiting(name, most, patience_s=patience_s)
         lines = raw.decode("utf-8-sig").splitlines()
     except (OSError, ValueError, AttributeError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or "it is no text in UTF-8"
@@ -130,13 +132,13 @@ def _platforms(reference: ImageReference, digests: tuple[str, ...], since: Image
     )
 
 
-def _with_digest(reference: ImageReference, path: Path) -> ImageReference:
+def _with_digest(reference: ImageReference, path: Path, timeout_s: float) -> ImageReference:
     """Take the digest from a metadata file of buildx (field ``containerimage.digest``)."""
-    from ci_gate.policy.language.files import read_waiting
+    from ci_gate.policy.language.files import PATIENCE_S, read_waiting
 
     advice = "Pass the file that `docker buildx build --push --metadata-file FILE` wrote."
     try:
-        document = json.loads(read_waiting(path, _MAX_METADATA_BYTES))
+        document = json.loads(read_waiting(path, _MAX_METADATA_BYTES, patience_s=min(PATIENCE_S, timeout_s)))
     except (OSError, ValueError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no JSON"
         raise UsageError(f"--metadata-file {str(path)!r} cannot be read: {why}", advice=advice) from None

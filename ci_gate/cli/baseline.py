@@ -29,9 +29,11 @@ from ci_gate.errors import (
 from ci_gate.report.words import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from ci_gate.cli.saved import Reopened
     from ci_gate.errors import Cause
+    from ci_gate.gate import Judging
     from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.verdict import Decision, ImageResult
 
@@ -66,7 +68,7 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
     """Write a baseline of the findings of images, or of saved results of check (an argument that is a file is one).
 
     Only what was proven complete, and of the real service, gets in. Findings of denied keys are left out, unless --include-denied is
-    given. A saved result counts as it was decided, unless --policy is given.
+    given. A saved result counts as it was decided, unless --policy is given; the floors of its run judge in any case.
     """
     from ci_gate.policy.language.baseline import make_baseline
 
@@ -95,7 +97,11 @@ def _say_place(output: Path, policy: str | None) -> str:
     from ci_gate.policy.language.load import POLICY_FILES
     from ci_gate.policy.language.sources import builtin_policies
 
-    loaded = next((name for name in policy_to_load(policy) if name not in builtin_policies()), POLICY_FILES[0])
+    if policy is None or policy in builtin_policies():
+        found = (name for name in POLICY_FILES if policy is None and os.path.lexists(name))
+        loaded = next(found, POLICY_FILES[0])
+    else:
+        loaded = policy
     inside = path_from(Path(loaded).parent, output)
     if inside is not None:
         say(f"put this into {loaded}:")
@@ -145,13 +151,11 @@ def say_denied(denied: Sequence[Decision]) -> None:
 
 
 def _of_result(file: str, policy: str | None, loaded: LoadedPolicy | None) -> tuple[ImageResult, ...]:
-    """Return the results of a saved run, judged by the policy that is stored in it unless another one was named.
+    """Return the results of a saved run, judged by the policy that is stored in it unless another one was named; its floors stay.
 
     :raises InvalidDocumentError: if it does not load, is not complete, or is not about real images.
     """
-    from ci_gate.cli.saved import reopen
-    from ci_gate.gate import Judging
-    from ci_gate.policy.effective import Judges
+    from ci_gate.cli.saved import Given, reopen
     from ci_gate.policy.language.load import load_policy
 
     opened = reopen(file)
@@ -164,11 +168,30 @@ def _of_result(file: str, policy: str | None, loaded: LoadedPolicy | None) -> tu
         why = missing[0].what if missing else "no image was judged"
         raise _refused(f"the saved result is not complete: {why}", run.origin)
     by = loaded or (load_policy(policy) if policy is not None else None)
-    judging = opened.judging if by is None else Judging(Judges(by.policy), today_utc(), by.summary.name)
+    judging = opened.judging
+    if by is not None:
+        given = Given(by, as_of=today_utc())
+        summary, judging = opened.judged_by(given)
+        opened.say_floors(given, summary)
     results = tuple(opened.decide(judging))
     for cause in (cause for result in results for cause in result.causes):
         raise _refused(f"the saved result does not hold the proofs that the policy asks for: {cause.what}", run.origin)
-    return results
+    return tuple(_with_denials(opened, judging, results))
+
+
+def _with_denials(opened: Reopened, judging: Judging, results: Sequence[ImageResult]) -> Iterator[ImageResult]:
+    """Yield the results with the denial of a floor where the policy blocks, too, for another reason: a verdict names the policy's alone."""
+    from ci_gate.policy.effective import Judges
+    from ci_gate.policy.judging.evaluate import judge
+    from ci_gate.policy.language.baseline import is_denied
+
+    for result, (image, inventory) in zip(results, opened.inventories(), strict=True):
+        decisions = result.verdict.decisions
+        for floor in judging.judges.floors:
+            alone = judge(Judges(floor.policy), inventory, judging.today, image.canonical, mode=judging.mode).decisions
+            pairs = zip(decisions, alone, strict=True)
+            decisions = tuple(theirs if is_denied(theirs) and not is_denied(ours) else ours for ours, theirs in pairs)
+        yield replace(result, verdict=replace(result.verdict, decisions=decisions))
 
 
 def _refused(what: str, where: str) -> InvalidDocumentError:

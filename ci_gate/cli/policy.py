@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import date
 
-    from ci_gate.gate import Judging
     from ci_gate.policy.judging.explain import Trace
     from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.policy.selftest import TestResult
@@ -125,18 +123,26 @@ def show(named: str | None, policy: str | None, form: str, image: str | None) ->
 @click.argument("result", metavar="RESULT")
 @click.option("--finding", metavar="FINGERPRINT", help="Only findings whose fingerprint begins with these digits, at least 6.")
 @click.option("-p", "--policy", metavar="FILE|NAME", help="Judge by this policy.  [default: the one that is stored in the result]")
+@floor_options
 @click.option(
     "--as-of", type=Day(), metavar="DATE", help="Judge waivers and baselines as on this day (UTC).  [default: the day of the result]"
 )
-def explain(result: str, finding: str | None, policy: str | None, as_of: date | None) -> ExitCode:
-    """Say step by step how the findings of a saved result (`-o json=RESULT` of check) are decided: what applied, and why not others."""
-    from ci_gate.cli.saved import reopen
+def explain(
+    result: str, finding: str | None, policy: str | None, floors: tuple[str, ...], floor_sha256: tuple[str, ...], as_of: date | None
+) -> ExitCode:
+    """Say step by step how the findings of a saved result (`-o json=RESULT` of check) are decided: what applied, and why not others.
+
+    The stored floors judge in any case: a --floor comes beside them, or takes the place of the stored one of the same name.
+    """
+    from ci_gate.cli.saved import load_given, reopen
     from ci_gate.policy.judging.explain import explain as trace
 
     check_working_directory()
     wanted = "" if finding is None else _digits(finding)
     opened = reopen(result)
-    judging = _explaining(opened.judging, policy, as_of, opened.run.today, result)
+    given = load_given(policy, floors, floor_sha256, as_of)
+    summary, judging = opened.judged_by(given)
+    opened.say_floors(given, summary)
     parts = []
     for image, inventory in opened.inventories():
         traces = trace(judging.judges, inventory, judging.today, image.canonical)
@@ -164,25 +170,6 @@ def _digits(text: str) -> str:
             advice=f"Give at least {_MIN_DIGITS} of its hex digits, as the reports tell them.",
         )
     return digits
-
-
-def _explaining(stored: Judging | None, policy: str | None, as_of: date | None, today: date | None, result: str) -> Judging:
-    """Return what judges: the policy that was named, else what is stored in the result.
-
-    :raises InvalidDocumentError: if there is none.
-    """
-    from ci_gate.gate import Judging
-    from ci_gate.policy.effective import Judges
-    from ci_gate.policy.language.load import load_policy
-
-    day = as_of or today
-    if policy is not None and day is not None:
-        loaded = load_policy(policy)
-        return Judging(Judges(loaded.policy), day, loaded.summary.name)
-    if stored is None or day is None:
-        advice = "Give one with --policy, and a day with --as-of."
-        raise InvalidDocumentError("the saved run ended before its policy was loaded", advice=advice, where=result[:400])
-    return replace(stored, today=day)
 
 
 def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:

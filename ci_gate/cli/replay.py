@@ -14,20 +14,18 @@ from ci_gate.cli.parameters import floor_options, report_options
 from ci_gate.cli.reporting import run_with_reports, wanted_reports
 from ci_gate.cli.shared import Day
 from ci_gate.cli.signals import RunSignal
-from ci_gate.errors import Cause, ExitCode, GateError, InvalidDocumentError, UsageError, bug
+from ci_gate.errors import Cause, ExitCode, GateError, UsageError, bug
 from ci_gate.model import SourceInfo
 from ci_gate.report.words import count
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from datetime import date
     from pathlib import Path
 
     from ci_gate.cli.saved import Reopened
     from ci_gate.gate import Judging
-    from ci_gate.policy.effective import NamedPolicy
-    from ci_gate.policy.language.load import LoadedPolicy
-    from ci_gate.verdict import Decision, FloorSummary, ImageResult, PolicySummary, RunResult
+    from ci_gate.verdict import Decision, ImageResult, PolicySummary, RunResult
 
 _SHOWN_CHANGES = 3
 
@@ -46,8 +44,9 @@ def replay(**options: Any) -> ExitCode:
     """Decide again from saved results (`-o json=RESULT` of check), without the network.
 
     Without options, the policy, the floors and the day that are stored in the result judge, and the verdict must be the saved one: a
-    result that contradicts itself does not load (exit code 3). With --policy, --floor or --as-of it shows what these would change;
-    floors that are not given are the stored ones. What a run could not prove, no replay can: that stays undecided (exit code 20).
+    result that contradicts itself does not load (exit code 3). With --policy, --floor or --as-of it shows what these would change.
+    The stored floors judge in any case: a --floor comes beside them, or takes the place of the stored one of the same name. What a run
+    could not prove, no replay can: that stays undecided (exit code 20).
     """
     return run_replay(ReplayOptions(**options))
 
@@ -110,29 +109,24 @@ class _Replay:
             return self.ended((bug(error),))
 
     def _decide(self) -> RunResult:
-        from ci_gate.cli.saved import reopen
+        from ci_gate.cli.saved import load_given, reopen
         from ci_gate.replay.again import run_causes
 
         options = self.options
-        policy, floors = self._given()
+        given = load_given(options.policy, options.floors, options.floor_sha256, options.as_of)
         self.opened = [reopen(path) for path in options.results]
         for opened in self.opened:
-            summary, judging = _judging(opened, policy, floors, options.as_of)
+            summary, judging = opened.judged_by(given)
             self._take(summary, judging)
             if not options.quiet:
                 _say_origin(opened)
+                opened.say_floors(given, summary)
+                _say_mode(opened, judging)
             results = tuple(opened.decide(judging))
             if options.asks_otherwise and not options.quiet:
                 _say_changes(opened, results, verbose=options.verbose)
             self.done += results
         return self.ended(tuple(dict.fromkeys(cause for opened in self.opened for cause in run_causes(opened.run))))
-
-    def _given(self) -> tuple[LoadedPolicy | None, tuple[LoadedPolicy, ...]]:
-        from ci_gate.policy.language.floors import load_floors
-        from ci_gate.policy.language.load import load_policy
-
-        policy = load_policy(self.options.policy) if self.options.policy is not None else None
-        return policy, load_floors(self.options.floors, self.options.floor_sha256)
 
     def _take(self, summary: PolicySummary, judging: Judging) -> None:
         """Keep what judges. A run has one policy and one day.
@@ -140,7 +134,8 @@ class _Replay:
         :raises UsageError: if another result is to be judged by others.
         """
         if self.summary is not None and (self.summary.sha256, self.summary.mode) != (summary.sha256, summary.mode):
-            raise UsageError("the results were judged by different policies", advice="Replay them one by one, or give --policy.")
+            advice = "Replay them one by one; where their floors are the same, --policy helps, too."
+            raise UsageError("the results were judged by different policies", advice=advice)
         if self.judging is not None and self.judging.today != judging.today:
             raise UsageError("the results were judged on different days", advice="Replay them one by one, or give --as-of.")
         self.summary, self.judging = self.summary or summary, self.judging or judging
@@ -163,53 +158,18 @@ class _Replay:
         )
 
 
-def _judging(
-    opened: Reopened, policy: LoadedPolicy | None, floors: Sequence[LoadedPolicy], as_of: date | None
-) -> tuple[PolicySummary, Judging]:
-    """Return what judges a saved run now: what was given, and else what is stored.
-
-    :raises InvalidDocumentError: if nothing was given, and the run loaded no policy.
-    """
-    from ci_gate.gate import Judging
-    from ci_gate.policy.effective import Judges, canonical_text
-    from ci_gate.verdict import PolicySummary
-
-    run, stored = opened.run, opened.judging
-    today = as_of or run.today
-    if (policy is None and stored is None) or today is None:
-        raise InvalidDocumentError(
-            "the saved run ended before its policy was loaded, so there is nothing to judge by",
-            advice="Run the check again, or give --policy and --as-of.",
-            where=run.origin,
-        )
-    named, told = _floors(opened, floors, policy.summary.name if policy else run.policy.name)
-    if policy is not None:
-        judges, mode = Judges(policy.policy, named), None
-        name, origin = policy.summary.name, policy.summary.origin
-    else:
-        assert stored is not None
-        judges, mode = Judges(stored.judges.policy, named), stored.mode
-        name, origin = run.policy.name, run.policy.origin
-    shown = mode or judges.policy.mode
-    summary = PolicySummary(name, shown, judges.sha256, origin, told, canonical_text(judges.canonical))
-    return summary, Judging(judges, today, name, mode)
-
-
-def _floors(opened: Reopened, floors: Sequence[LoadedPolicy], beside: str) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
-    """Return the floors that were given, else the stored ones."""
-    from ci_gate.policy.language.floors import name_floors
-
-    if not floors:
-        return (opened.judging.judges.floors if opened.judging else ()), opened.run.policy.floors
-    return name_floors(floors, beside=beside)
-
-
 def _say_origin(opened: Reopened) -> None:
     run = opened.run
     kind = "an EMULATED run, which is about no real image," if run.first_kind == "emulated" else "a live run"
     say(f"REPLAY of {kind} of {run.started}: {run.origin}")
     if run.tool_version != __version__:
         say(f"  it was written by ci-gate {run.tool_version}, this is {__version__}: its verdict is not held against its findings")
+
+
+def _say_mode(opened: Reopened, judging: Judging) -> None:
+    """Say where the mode that the command line of the run asked for does not count any more."""
+    if opened.judging is not None and opened.judging.mode != judging.mode:
+        say(f"  --mode {opened.judging.mode} of the run does not count here: each policy judges in its own mode")
 
 
 def _say_changes(opened: Reopened, results: Iterable[ImageResult], *, verbose: bool) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -80,16 +81,16 @@ def wanted_reports(
     :param policies: the policies that it loads, by path or name; what they name is read as well.
     :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
     """
+    from ci_gate.cli.shared import is_same_file  # which needs this module
     from ci_gate.report import FORMATS, STDOUT, Target
 
     check_working_directory()
     wanted = [Target(name, path) for name, path in outputs]
     if report_dir is not None:
         wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items() if form.in_report_dir]
-    paths = [target.path if target.path == STDOUT else os.path.realpath(target.path) for target in wanted]
-    for path in paths:
-        if paths.count(path) > 1:
-            raise UsageError(f"two reports go to {path!r}", advice="Give each -o a path of its own.")
+    for one, other in combinations([target.path for target in wanted], 2):
+        if one == other or (STDOUT not in {one, other} and is_same_file(one, other)):
+            raise UsageError(f"two reports go to {other!r}", advice="Give each -o a path of its own.")
     check_kept([(f"the {target.format} report", target.path) for target in wanted if target.path != STDOUT], inputs, policies)
     return tuple(wanted)
 
@@ -103,16 +104,17 @@ def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], polici
     :param baselines: whether to keep the baselines that they name, too.
     :raises UsageError: if one would be replaced.
     """
+    from ci_gate.cli.shared import is_same_file  # which needs this module
     from ci_gate.policy.language.reads import files_read
     from ci_gate.policy.language.sources import builtin_policies
 
     named = tuple(policies)
-    used = {os.path.realpath(path) for path in (*inputs, *(name for name in named if name not in builtin_policies()))}
+    used = {str(path) for path in (*inputs, *(name for name in named if name not in builtin_policies()))}
     # Nothing that a policy names can be replaced where nothing is: the policies are not parsed twice for nothing.
     if any(os.path.lexists(path) for _, path in outputs):
         used.update(file for name in named for file in files_read(name, baselines=baselines))
     for what, path in outputs:
-        if os.path.realpath(path) in used:
+        if any(is_same_file(path, kept) for kept in used):
             raise UsageError(f"{what} would replace {path!r}, which the run reads", advice="Give it another path.")
 
 
@@ -128,15 +130,14 @@ def check_working_directory() -> None:
 
 
 def policy_to_load(source: str | None) -> tuple[str, ...]:
-    """Return the policy that a run would load, by path or name, without loading it; nothing where it would fall back to a built-in one.
+    """Return the policies that a run might load, by path or name, without loading them.
 
-    :param source: the policy that was named; ``None`` for the one that is found in the working directory.
+    :param source: the policy that was named; ``None`` for the one that is searched for in the working directory. Every name that is
+        looked for counts there, whether anything is at it or not: what the run writes to one before it looks would be its policy.
     """
     from ci_gate.policy.language.load import POLICY_FILES
 
-    if source is None:
-        return next(((name,) for name in POLICY_FILES if os.path.lexists(name)), ())
-    return (source,)
+    return POLICY_FILES if source is None else (source,)
 
 
 def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:

@@ -4,25 +4,51 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
+from itertools import count as numbers
 from typing import TYPE_CHECKING
 
 from ci_gate import __version__
+from ci_gate.cli.output import say
 from ci_gate.cli.shared import read_result
+from ci_gate.errors import InvalidDocumentError
 from ci_gate.gate import Judging
 from ci_gate.model import Inventory
+from ci_gate.policy.effective import Judges, NamedPolicy, canonical_text
 from ci_gate.policy.judging.evaluate import evidence_rules, judge
+from ci_gate.policy.language.floors import load_floors, name_floors
+from ci_gate.policy.language.load import load_policy
 from ci_gate.policy.language.stored import StoredPolicyError, stored_judges
 from ci_gate.replay.again import as_saved, check_verdict, decide_again
 from ci_gate.replay.contradictions import contradicts
 from ci_gate.replay.evidence import check_evidence
-from ci_gate.verdict import Verdict
+from ci_gate.verdict import FloorSummary, PolicySummary, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date
 
-    from ci_gate.policy.effective import Judges
+    from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.replay.saved import SavedImage, SavedRun
     from ci_gate.verdict import ImageResult
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command line gives to judge a saved run by, beside or instead of what is stored."""
+
+    policy: LoadedPolicy | None = None
+    floors: tuple[LoadedPolicy, ...] = ()
+    as_of: date | None = None
+
+
+def load_given(policy: str | None, floors: Sequence[str], sums: Sequence[str], as_of: date | None) -> Given:
+    """Load what a command line gives to judge by.
+
+    :raises UsageError: for sums that are none, and sums without a floor.
+    :raises InvalidDocumentError: with every mistake in a policy, and for a floor that is not the expected one.
+    """
+    return Given(load_policy(policy) if policy is not None else None, load_floors(floors, sums), as_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +71,70 @@ class Reopened:
             before = evidence_rules(self.judging.judges, image.canonical) if self.judging else None
             rules = before if before and judging == self.judging else evidence_rules(judging.judges, image.canonical)
             yield decide_again(self.run, image, verdict, saved.causes, rules, before)
+
+    def judged_by(self, given: Given) -> tuple[PolicySummary, Judging]:
+        """Return what judges the run now: what is given, and else what is stored. The stored floors judge in any case.
+
+        :raises InvalidDocumentError: if no policy or no day is given, and none is stored.
+        """
+        run, stored = self.run, self.judging
+        today = given.as_of or run.today
+        if (given.policy is None and stored is None) or today is None:
+            raise InvalidDocumentError(
+                "the saved run ended before its policy was loaded, so there is nothing to judge by",
+                advice="Run the check again, or give --policy and --as-of.",
+                where=run.origin,
+            )
+        if given.policy is not None:
+            policy, name, origin = given.policy.policy, given.policy.summary.name, given.policy.summary.origin
+        else:
+            assert stored is not None
+            policy, name, origin = stored.judges.policy, run.policy.name, run.policy.origin
+        mode = self._mode(given)
+        named, told = _named(self._floors(given.floors), name, mode)
+        judges = Judges(policy, named)
+        summary = PolicySummary(name, mode or policy.mode, judges.sha256, origin, told, canonical_text(judges.canonical))
+        return summary, Judging(judges, today, name, mode)
+
+    def say_floors(self, given: Given, summary: PolicySummary) -> None:
+        """Say which floors judge beside the policy, and which of them are stored and which given.
+
+        :param summary: what :meth:`judged_by` returned.
+        """
+        said = [f"{told.name[:200]} ({whose})" for told, (*_, whose) in zip(summary.floors, self._floors(given.floors), strict=True)]
+        if said:
+            say(f"  floors: {', '.join(said)}")
+
+    def _floors(self, given: Sequence[LoadedPolicy]) -> Iterator[tuple[NamedPolicy, str, str]]:
+        """Yield every floor that judges now, its origin, and whose it is: a given one takes the place of the stored one of its name."""
+        stored = list(zip(self.judging.judges.floors, self.run.policy.floors, strict=True)) if self.judging else []
+        as_then, _ = name_floors(given, beside=self.run.policy.name)  # what the run would have called them
+        before, now = {floor.name for floor, _ in stored}, {floor.name for floor in as_then}
+        yield from ((floor, told.origin, "stored") for floor, told in stored if floor.name not in now)
+        for floor, then in zip(given, as_then, strict=True):
+            whose = "given, in the place of the stored one" if then.name in before else "given"
+            yield NamedPolicy(floor.summary.name, floor.policy), floor.summary.origin, whose
+
+    def _mode(self, given: Given) -> str | None:
+        """Return the mode that the command line of the run asked for, where it still counts: a given policy or floor has its own say."""
+        mode = self.judging.mode if self.judging and given.policy is None else None
+        forbidden = any(floor.policy.mode != "warn" and not floor.policy.allow_warn_override for floor in given.floors)
+        return None if mode == "warn" and forbidden else mode
+
+
+def _named(
+    floors: Iterable[tuple[NamedPolicy, str, str]], beside: str, mode: str | None
+) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
+    """Return floors under names of their own, and what reports say of them in the mode in which they judge now."""
+    taken = {beside}
+    named, told = [], []
+    for floor, origin, _ in floors:
+        others = (f"{floor.name} (floor{f' {number}' if number > 1 else ''})" for number in numbers(1))
+        name = next(name for name in chain([floor.name], others) if name not in taken)
+        taken.add(name)
+        named.append(NamedPolicy(name, floor.policy))
+        told.append(FloorSummary(name, mode or floor.policy.mode, floor.policy.sha256, origin))
+    return tuple(named), tuple(told)
 
 
 def reopen(path: str) -> Reopened:

@@ -42,6 +42,8 @@ class Account(Strict):
     """The session token that every call must carry; empty for a caller with permanent keys."""
     token_expires: Moment | None = None
     """When the session token expires; null for never."""
+    token_expires_after_calls: int | None = Field(None, ge=0)
+    """The session token expires after this many calls, in mid-run; null: not by calls."""
     deny_actions: tuple[Action, ...] = Field((), strict=False)
     """Calls for which the caller has no permission; `*` for all."""
     edition: Literal["basic", "advanced", "enterprise", "ultimate"] = "ultimate"

@@ -1,4 +1,4 @@
-"""The embedded endpoint over HTTP: a server on loopback in a thread of its own, and what goes wrong on the wire."""
+"""The embedded endpoint over HTTP: a server on loopback in a thread of its own."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ import threading
 import uuid
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from ci_gate.emulator import faults as f
 from ci_gate.emulator.calls import VERSION, answer, find_call
 from ci_gate.emulator.refusals import RefusalError, no_permission
+from ci_gate.emulator.sending import JSON, Sent, bend_body, hang_up, needs_answer, pass_delays, send, set_clock, wire_hit
 from ci_gate.emulator.signature import SignedRequest, verify
 from ci_gate.emulator.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from ci_gate.emulator.world import World
 
 LOOPBACK = "127.0.0.1"
 _MAX_BODY_BYTES = 1024 * 1024
 _SHUTDOWN_S = 0.2
-_JSON = "application/json;charset=utf-8"
-_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +131,7 @@ class _Server:
     def hang_up(self) -> None:
         """Cut the connections of all requests that are not answered yet."""
         for request in tuple(self._busy.values()):
-            _hang_up(request)
+            hang_up(request)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
@@ -170,21 +168,19 @@ class _Server:
         find_call(action)
         state.take_call()
         verify(signed, state.caller, state.moment_now())
+        state.use_token()
         state.use_nonce(signed.headers["x-acs-signature-nonce"])
         if {"*", action} & set(state.world.account.deny_actions):
             raise no_permission()
-        due = state.faults.due(action, dict(parameters))
-        for fault in due:
-            if isinstance(fault, f.DelayFault):
-                await asyncio.sleep(fault.seconds)
-        wire = next((fault for fault in due if isinstance(fault, f.WireFault)), None)
-        body = b""
-        if wire is None or isinstance(wire, f.TruncateFault | f.HugeFault):
-            body = json.dumps(answer(state, action, parameters, due, request_id)).encode("ascii")
-        headers = {"x-acs-request-id": request_id}
-        if wire is None:
-            return web.Response(body=body, headers={**headers, "Content-Type": _JSON})
-        return await _WIRE_FAULTS[type(wire)](wire, request, body, headers)
+        hits = state.faults.due(action, dict(parameters))
+        await pass_delays(hits)
+        hit = wire_hit(hits)
+        sent = Sent(request, b"", {"x-acs-request-id": request_id, "Content-Type": JSON}, hit)
+        sent = set_clock(sent, hits, state.moment_now())
+        if needs_answer(hit):
+            body = json.dumps(answer(state, action, parameters, hits, request_id)).encode("ascii")
+            sent = bend_body(replace(sent, body=body), hits)
+        return await send(sent)
 
 
 def _lower(request: web.Request) -> dict[str, str]:
@@ -202,77 +198,5 @@ def _refused(refusal: RefusalError, request: web.Request, request_id: str) -> we
         "Message": refusal.message,
         "Recommend": f"https://api.aliyun.com/troubleshoot?q={refusal.code}&product=Sas",
     }
-    headers = {"x-acs-request-id": request_id, "Content-Type": _JSON, **refusal.headers}
+    headers = {"x-acs-request-id": request_id, "Content-Type": JSON, **refusal.headers}
     return web.Response(status=refusal.status, body=json.dumps(body).encode("ascii"), headers=headers)
-
-
-# --- faults on the wire ---
-
-
-async def _status(fault: f.StatusFault, _: web.Request, __: bytes, ___: dict[str, str]) -> web.StreamResponse:
-    raise RefusalError(fault.status, fault.code, fault.message, dict(fault.headers))
-
-
-async def _body(fault: f.BodyFault, _: web.Request, __: bytes, headers: dict[str, str]) -> web.StreamResponse:
-    raw = fault.text.encode("utf-8", "surrogatepass")
-    return web.Response(status=fault.status, body=raw, headers={**headers, "Content-Type": fault.content_type})
-
-
-async def _redirect(fault: f.RedirectFault, _: web.Request, __: bytes, headers: dict[str, str]) -> web.StreamResponse:
-    return web.Response(status=fault.status, headers={**headers, "Location": fault.location})
-
-
-async def _stall(_: f.StallFault, request: web.Request, __: bytes, headers: dict[str, str]) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**headers, "Content-Type": _JSON})
-    await response.prepare(request)
-    while True:
-        await _write(response, b" ")
-        await asyncio.sleep(1)
-
-
-async def _close(_: f.CloseFault, request: web.Request, __: bytes, ___: dict[str, str]) -> web.StreamResponse:
-    _hang_up(request)
-    return web.Response(status=499)
-
-
-async def _truncate(_: f.TruncateFault, request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
-    response = web.StreamResponse(headers={**headers, "Content-Type": _JSON, "Content-Length": str(len(body))})
-    await response.prepare(request)
-    await _write(response, body[: len(body) // 2])
-    if request.transport is not None:
-        request.transport.close()
-    return response
-
-
-async def _huge(fault: f.HugeFault, request: web.Request, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
-    length = fault.megabytes * _MIB + len(body)
-    response = web.StreamResponse(headers={**headers, "Content-Type": _JSON, "Content-Length": str(length)})
-    await response.prepare(request)
-    for _ in range(fault.megabytes):
-        await _write(response, b" " * _MIB)
-    await _write(response, body)
-    return response
-
-
-async def _write(response: web.StreamResponse, data: bytes) -> None:
-    """Write; a client that has gone ends the handler."""
-    try:
-        await response.write(data)
-    except ConnectionError:
-        raise asyncio.CancelledError from None
-
-
-def _hang_up(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
-
-
-_WIRE_FAULTS: Mapping[type[Any], Callable[[Any, web.Request, bytes, dict[str, str]], Awaitable[web.StreamResponse]]] = {
-    f.StatusFault: _status,
-    f.BodyFault: _body,
-    f.RedirectFault: _redirect,
-    f.StallFault: _stall,
-    f.CloseFault: _close,
-    f.TruncateFault: _truncate,
-    f.HugeFault: _huge,
-}

@@ -1,22 +1,25 @@
-"""Composable faults: what they look like in a world file, when they apply, and what the page faults do to a page."""
+"""Composable faults: what they look like in a world file, and when they apply.
+
+What they do to pages and fields is in ``bending``, what they do on the wire in ``sending``.
+"""
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from ci_gate.emulator.fields import Action, JsonObject, RawText, Strict
+from ci_gate.emulator.fields import Action, RawText, Strict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 _Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class _Fault(Strict):
+class BaseFault(Strict):
     """When a fault applies: at the calls that match all that is given."""
 
     action: Action = "*"
@@ -31,9 +34,11 @@ class _Fault(Strict):
     """The first of the matching calls that is hit, counted from 1."""
     times: _Count | None = None
     """How many matching calls are hit; null for all."""
+    chance: float = Field(1.0, gt=0, le=1, strict=False)
+    """Of the calls that would be hit, how many are: each is drawn by the `seed` of the world."""
 
 
-class StatusFault(_Fault):
+class StatusFault(BaseFault):
     """The service refuses: an HTTP status with an error body."""
 
     kind: Literal["status"]
@@ -48,7 +53,7 @@ class StatusFault(_Fault):
     """Headers beside it, such as `x-acs-retry-after` (milliseconds)."""
 
 
-class BodyFault(_Fault):
+class BodyFault(BaseFault):
     """Another body than the service's own."""
 
     kind: Literal["body"]
@@ -61,7 +66,34 @@ class BodyFault(_Fault):
     """The `Content-Type` header."""
 
 
-class RedirectFault(_Fault):
+class RefusalFault(BaseFault):
+    """The service refuses with a code that is drawn."""
+
+    kind: Literal["refusal"]
+    """The kind of the fault."""
+    codes: Literal["documented", "gateway", "undocumented"] = "documented"
+    """Of which: the ones that Security Center documents, those of every gateway of the vendor, or ones that nobody documents."""
+
+
+class ThrottleFault(BaseFault):
+    """The service has had enough calls: 400 `Throttling.User`."""
+
+    kind: Literal["throttle"]
+    """The kind of the fault."""
+    retry_after_ms: int | None = Field(None, ge=0, le=3_600_000)
+    """When to come again (`x-acs-retry-after`, milliseconds); null: it does not say."""
+
+
+class ProxyPageFault(BaseFault):
+    """The page of a proxy on the way, in HTML."""
+
+    kind: Literal["proxy_page"]
+    """The kind of the fault."""
+    status: int = Field(502, ge=200, le=599)
+    """The HTTP status: 200 for a login page, 407 where the proxy wants to know who is asking."""
+
+
+class RedirectFault(BaseFault):
     """A redirect instead of an answer."""
 
     kind: Literal["redirect"]
@@ -72,53 +104,126 @@ class RedirectFault(_Fault):
     """The HTTP status."""
 
 
-class DelayFault(_Fault):
+class DelayFault(BaseFault):
     """The right answer, late."""
 
     kind: Literal["delay"]
     """The kind of the fault."""
     seconds: float = Field(ge=0, le=3600, strict=False)
     """How late, in seconds."""
+    jitter: float = Field(0.0, ge=0, le=3600, strict=False)
+    """At most so much later still, in seconds; drawn for each call."""
 
 
-class StallFault(_Fault):
+class StallFault(BaseFault):
     """Status and headers, then a body that drips one byte a second and never ends."""
 
     kind: Literal["stall"]
     """The kind of the fault."""
 
 
-class CloseFault(_Fault):
+class CloseFault(BaseFault):
     """The connection is closed before any answer."""
 
     kind: Literal["close"]
     """The kind of the fault."""
 
 
-class TruncateFault(_Fault):
+class ResetFault(BaseFault):
+    """The connection is reset (TCP RST): what is under way is lost."""
+
+    kind: Literal["reset"]
+    """The kind of the fault."""
+    when: Literal["before", "in", "after"] = "before"
+    """Before any answer, in the middle of the body, or right after it."""
+
+
+class TruncateFault(BaseFault):
     """The right answer, cut: its header promises all of the body, the connection is closed in the middle."""
 
     kind: Literal["truncate"]
     """The kind of the fault."""
 
 
-class HugeFault(_Fault):
+class DripFault(BaseFault):
+    """The right answer, in small pieces with pauses between them."""
+
+    kind: Literal["drip"]
+    """The kind of the fault."""
+    bytes: _Count = 64
+    """The size of a piece."""
+    seconds: float = Field(0.05, ge=0, le=3600, strict=False)
+    """The pause after each piece, in seconds."""
+
+
+class ChunkedFault(BaseFault):
+    """The right answer in chunks (`Transfer-Encoding: chunked`), without a length."""
+
+    kind: Literal["chunked"]
+    """The kind of the fault."""
+    bytes: _Count = 512
+    """The size of a chunk."""
+    cut: bool = False
+    """Whether the connection is closed before the last chunk."""
+
+
+class CutJsonFault(BaseFault):
+    """An answer whose JSON ends too early; its headers promise no more than there is."""
+
+    kind: Literal["cut_json"]
+    """The kind of the fault."""
+    keep: float | None = Field(None, ge=0, lt=1, strict=False)
+    """Which part of it is kept; null: drawn for each call."""
+
+
+class ContentTypeFault(BaseFault):
+    """The right answer under another `Content-Type`."""
+
+    kind: Literal["content_type"]
+    """The kind of the fault."""
+    value: str = "text/html"
+    """The header."""
+
+
+class EncodedFault(BaseFault):
+    """The right answer, compressed; or one that only says so."""
+
+    kind: Literal["encoded"]
+    """The kind of the fault."""
+    encoding: Literal["gzip", "deflate"] = "gzip"
+    """The `Content-Encoding`."""
+    wrong: bool = False
+    """Whether the body is not encoded, though the header says so."""
+
+
+class ClockFault(BaseFault):
+    """The clock of the service is off: its `Date` is, and calls that it finds 15 minutes off are refused."""
+
+    kind: Literal["clock"]
+    """The kind of the fault."""
+    seconds: float = Field(ge=-1_000_000_000, le=1_000_000_000, strict=False)
+    """How far it is ahead, in seconds."""
+
+
+class HugeFault(BaseFault):
     """A very large body: blanks before the right answer."""
 
     kind: Literal["huge"]
     """The kind of the fault."""
     megabytes: int = Field(64, ge=1, le=100_000)
     """How many MiB of blanks are sent."""
+    compressed: bool = False
+    """Whether they are sent with gzip, so that they are small on the wire."""
 
 
-class EmptyPageFault(_Fault):
+class EmptyPageFault(BaseFault):
     """A page without its rows."""
 
     kind: Literal["empty_page"]
     """The kind of the fault."""
 
 
-class ShortPageFault(_Fault):
+class ShortPageFault(BaseFault):
     """A page without its last rows."""
 
     kind: Literal["short_page"]
@@ -127,14 +232,14 @@ class ShortPageFault(_Fault):
     """How many rows are lost."""
 
 
-class DuplicatePageFault(_Fault):
+class DuplicatePageFault(BaseFault):
     """The rows of the page before, once more."""
 
     kind: Literal["duplicate_page"]
     """The kind of the fault."""
 
 
-class ShiftPageFault(_Fault):
+class ShiftPageFault(BaseFault):
     """The page begins some rows later (or earlier, where negative), as if rows were deleted (or added) while paging."""
 
     kind: Literal["shift_page"]
@@ -143,23 +248,32 @@ class ShiftPageFault(_Fault):
     """By how many rows."""
 
 
-class ReverseRowsFault(_Fault):
+class ReverseRowsFault(BaseFault):
     """The whole listing in reverse order, then cut into pages: an unstable order loses rows between pages."""
 
     kind: Literal["reverse_rows"]
     """The kind of the fault."""
 
 
-class TotalFault(_Fault):
+class ShuffleRowsFault(BaseFault):
+    """The whole listing in an order that is drawn for each call, then cut into pages."""
+
+    kind: Literal["shuffle_rows"]
+    """The kind of the fault."""
+
+
+class TotalFault(BaseFault):
     """Another `TotalCount`."""
 
     kind: Literal["total"]
     """The kind of the fault."""
     by: int
     """What is added to it."""
+    each: int = 0
+    """What is added besides for each call that was hit before: a total that grows, or shrinks, while it is read."""
 
 
-class SetFieldFault(_Fault):
+class SetFieldFault(BaseFault):
     """Another value of a field, or none."""
 
     kind: Literal["set_field"]
@@ -174,7 +288,7 @@ class SetFieldFault(_Fault):
     """Of which object it is a field."""
 
 
-class DropFieldFault(_Fault):
+class DropFieldFault(BaseFault):
     """An answer without one of its fields."""
 
     kind: Literal["drop_field"]
@@ -183,107 +297,76 @@ class DropFieldFault(_Fault):
     """The field; dots lead into objects, such as `PageInfo.TotalCount`."""
 
 
-WireFault = StatusFault | BodyFault | RedirectFault | StallFault | CloseFault | TruncateFault | HugeFault
-PageFault = EmptyPageFault | ShortPageFault | DuplicatePageFault | ShiftPageFault | ReverseRowsFault | TotalFault
-FieldFault = SetFieldFault | DropFieldFault
-Fault = Annotated[WireFault | DelayFault | PageFault | FieldFault, Field(discriminator="kind")]
+class OddFieldFault(BaseFault):
+    """A field of the answer or of one of its rows, drawn for each call, is of another type, null or absent."""
+
+    kind: Literal["odd_field"]
+    """The kind of the fault."""
+    how: Literal["type", "nulled", "absent"] = "type"
+    """What is odd about it. A value of another type is drawn, too; it never reads as one of the right type."""
+
+
+WireFault = (
+    StatusFault
+    | RefusalFault
+    | ThrottleFault
+    | BodyFault
+    | ProxyPageFault
+    | RedirectFault
+    | StallFault
+    | CloseFault
+    | ResetFault
+    | TruncateFault
+    | DripFault
+    | ChunkedFault
+    | HugeFault
+)
+ShapeFault = CutJsonFault | ContentTypeFault | EncodedFault | ClockFault
+PageFault = EmptyPageFault | ShortPageFault | DuplicatePageFault | ShiftPageFault | ReverseRowsFault | ShuffleRowsFault | TotalFault
+FieldFault = SetFieldFault | DropFieldFault | OddFieldFault
+Fault = Annotated[WireFault | DelayFault | ShapeFault | PageFault | FieldFault, Field(discriminator="kind")]
 """Any fault, told apart by its `kind`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a listing before it is sent. ``every`` are the rows of all pages, ``rows`` those of this one."""
+class Hit:
+    """A fault that hits a call. ``number`` counts the calls that it hit, from 1; what it draws comes from ``dice``."""
 
-    every: Sequence[JsonObject]
+    fault: BaseFault
     number: int
-    size: int
-    rows: Sequence[JsonObject]
-    total: int
-
-    @classmethod
-    def cut(cls, every: Sequence[JsonObject], number: int, size: int) -> Page:
-        """Cut a page out of a listing; ``number`` counts from 1, ``size`` is rows."""
-        return cls(every, number, size, _slice(every, (number - 1) * size, size), len(every))
-
-
-def _slice(rows: Sequence[JsonObject], start: int, size: int) -> Sequence[JsonObject]:
-    return rows[max(0, start) : max(0, start + size)]
-
-
-def bend_page(page: Page, faults: Sequence[_Fault]) -> Page:
-    """Apply the page faults among ``faults``, in their order."""
-    for fault in faults:
-        bend = _PAGE_FAULTS.get(type(fault))
-        page = bend(fault, page) if bend else page
-    return page
-
-
-_PAGE_FAULTS: Mapping[type[_Fault], Callable[[Any, Page], Page]] = {
-    EmptyPageFault: lambda _, page: replace(page, rows=()),
-    ShortPageFault: lambda fault, page: replace(page, rows=page.rows[: max(0, len(page.rows) - fault.rows)]),
-    DuplicatePageFault: lambda _, page: replace(page, rows=_slice(page.every, max(0, page.number - 2) * page.size, page.size)),
-    ShiftPageFault: lambda fault, page: replace(page, rows=_slice(page.every, (page.number - 1) * page.size + fault.rows, page.size)),
-    ReverseRowsFault: lambda _, page: Page.cut(page.every[::-1], page.number, page.size),
-    TotalFault: lambda fault, page: replace(page, total=page.total + fault.by),
-}
-
-
-def bend_fields(answer: JsonObject, rows_path: Sequence[str], faults: Sequence[_Fault]) -> JsonObject:
-    """Apply the field faults among ``faults`` to an answer; ``rows_path`` leads to its rows."""
-    for fault in faults:
-        if isinstance(fault, DropFieldFault):
-            answer = copy.deepcopy(answer)
-            _set(answer, fault.field, None, absent=True)
-        elif isinstance(fault, SetFieldFault):
-            answer = copy.deepcopy(answer)
-            for target in _targets(answer, rows_path, fault.where):
-                _set(target, fault.field, fault.value, absent=fault.absent)
-    return answer
-
-
-def _targets(answer: JsonObject, rows_path: Sequence[str], where: str) -> list[Any]:
-    if where == "answer":
-        return [answer]
-    rows: Any = answer
-    for part in rows_path:
-        rows = rows.get(part) if isinstance(rows, dict) else None
-    found = rows if isinstance(rows, list) else [rows]  # some answers have one object in the place of rows
-    return found if where == "every_row" else found[:1]
-
-
-def _set(target: object, field: str, value: object, *, absent: bool) -> None:
-    *path, last = field.split(".")
-    for part in path:
-        target = target.get(part) if isinstance(target, dict) else None
-    if not isinstance(target, dict):
-        return
-    if absent:
-        target.pop(last, None)
-    else:
-        target[last] = value
+    dice: random.Random
 
 
 class FaultBook:
     """The faults of a world with how often each one was met; not safe for several threads, the server has one."""
 
-    def __init__(self, faults: Sequence[_Fault]) -> None:
+    def __init__(self, faults: Sequence[BaseFault], seed: int = 0) -> None:
         self._faults = faults
+        self._seed = seed
         self._met = [0] * len(faults)
+        self._hits = [0] * len(faults)
 
-    def due(self, action: str, parameters: Mapping[str, str]) -> list[_Fault]:
+    def due(self, action: str, parameters: Mapping[str, str]) -> list[Hit]:
         """Count this call, and return the faults that hit it."""
-        hit = []
-        for index, fault in enumerate(self._faults):
-            if not _matches(fault, action, parameters):
-                continue
-            self._met[index] += 1
-            end = None if fault.times is None else fault.from_call + fault.times
-            if self._met[index] >= fault.from_call and (end is None or self._met[index] < end):
-                hit.append(fault)
-        return hit
+        return [
+            hit
+            for index, fault in enumerate(self._faults)
+            if _matches(fault, action, parameters) and (hit := self._meet(index, fault)) is not None
+        ]
+
+    def _meet(self, index: int, fault: BaseFault) -> Hit | None:
+        self._met[index] += 1
+        number = self._met[index]
+        end = None if fault.times is None else fault.from_call + fault.times
+        # The n-th matching call has dice of its own: what one fault draws does not depend on what another does.
+        dice = random.Random(f"{self._seed}/{index}/{number}")  # noqa: S311 - it draws faults, no secrets
+        if number < fault.from_call or (end is not None and number >= end) or (fault.chance < 1 and dice.random() >= fault.chance):
+            return None
+        self._hits[index] += 1
+        return Hit(fault, self._hits[index], dice)
 
 
-def _matches(fault: _Fault, action: str, parameters: Mapping[str, str]) -> bool:
+def _matches(fault: BaseFault, action: str, parameters: Mapping[str, str]) -> bool:
     return (
         fault.action in {"*", action}
         and (fault.key is None or fault.key == parameters.get("SensitiveFileKey", ""))

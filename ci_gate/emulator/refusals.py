@@ -40,6 +40,11 @@ def throttled(retry_after_ms: int | None) -> RefusalError:
     return RefusalError(400, "Throttling.User", "Request was denied due to user flow control.", headers)
 
 
+def token_expired() -> RefusalError:
+    """Refuse a session token that was good once."""
+    return RefusalError(403, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+
+
 def beyond_quota() -> RefusalError:
     """Refuse a scan task for want of quota; the misspelling is the service's."""
     return RefusalError(400, "BeyondQuata", "Please check the scan quota")
@@ -53,3 +58,42 @@ def nothing_to_scan() -> RefusalError:
 def repeated_task() -> RefusalError:
     """Refuse a scan task whose images are being scanned."""
     return RefusalError(400, "forbid_create_repeat_task", "The image scan task already exists.")
+
+
+DOCUMENTED = ((403, "NoPermission"), (500, "ServerError"), (400, "NoPermission"), (400, "BeyondQuata"), (400, "TaskNumEmpty"))
+"""Status and code of what Security Center documents for its calls."""
+GATEWAY = (
+    (400, "Throttling"),
+    (400, "Throttling.User"),
+    (400, "Throttling.Api"),
+    (400, "MissingParameter"),
+    (400, "InvalidParameter"),
+    (400, "SignatureDoesNotMatch"),
+    (400, "InvalidTimeStamp.Expired"),
+    (403, "Forbidden.RAM"),
+    (403, "InvalidSecurityToken.Expired"),
+    (404, "InvalidAccessKeyId.NotFound"),
+    (404, "InvalidAction.NotFound"),
+    (500, "InternalError"),
+    (503, "ServiceUnavailable"),
+)
+"""Those of every gateway of the vendor."""
+UNDOCUMENTED = (
+    (400, "SomethingNew"),
+    (402, "Arrearage"),
+    (405, "UnsupportedHTTPMethod"),
+    (408, "RequestTimeout"),
+    (409, "Conflict"),
+    (410, "Gone"),
+    (413, "RequestEntityTooLarge"),
+    (418, "Teapot"),
+    (425, "TooEarly"),
+    (429, "TooManyRequests"),
+    (451, "UnavailableForLegalReasons"),
+    (501, "NotImplemented"),
+    (502, "BadGateway"),
+    (504, "GatewayTimeout"),
+    (507, ""),
+    (599, "weird code\n"),
+)
+"""Some that nobody documents."""

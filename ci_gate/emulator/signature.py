@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
-from ci_gate.emulator.refusals import RefusalError
+from ci_gate.emulator.refusals import RefusalError, token_expired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def verify(request: SignedRequest, caller: Caller, now_ms: int) -> None:
     match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
     if match is None or not _equal(match["id"], caller.access_key_id):
         raise RefusalError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
-    _check_date(request.headers.get("x-acs-date", ""), now_ms)
+    check_date(request.headers.get("x-acs-date", ""), now_ms)
     signed = match["headers"].split(";")
     must = _MUST_BE_SIGNED | ({"x-acs-security-token"} if "x-acs-security-token" in request.headers else set())
     absent = sorted(name for name in must if name not in signed or name not in request.headers)
@@ -75,7 +75,11 @@ def string_to_sign(request: SignedRequest, signed: list[str], body_digest: str) 
     return f"{ALGORITHM}\n{hashlib.sha256(canonical.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
-def _check_date(text: str, now_ms: int) -> None:
+def check_date(text: str, now_ms: int) -> None:
+    """Accept the time of a request that is at most 15 minutes off; ``now_ms`` is milliseconds since the epoch.
+
+    :raises RefusalError: otherwise.
+    """
     try:
         date = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
@@ -90,7 +94,7 @@ def _check_token(token: str, caller: Caller, now_ms: int) -> None:
     if not _equal(token, caller.security_token):
         raise RefusalError(400, "InvalidSecurityToken.MismatchWithAccessKey", "Specified SecurityToken mismatch with the AccessKey.")
     if caller.security_token and caller.token_expires_ms is not None and now_ms >= caller.token_expires_ms:
-        raise RefusalError(403, "InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
+        raise token_expired()
 
 
 def _equal(one: str, other: str) -> bool:

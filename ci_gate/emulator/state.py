@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.emulator.faults import FaultBook
 from ci_gate.emulator.image_state import ImageState, images_of
-from ci_gate.emulator.refusals import RefusalError, throttled
+from ci_gate.emulator.refusals import RefusalError, throttled, token_expired
 from ci_gate.emulator.repository_book import RepositoryBook
 from ci_gate.emulator.signature import MAX_SKEW_S, Caller
 from ci_gate.emulator.tasks import TaskBook
@@ -34,10 +34,11 @@ class State:
         self.by_uuid = {state.image.image_uuid: state for state in self.images}
         self.repositories = RepositoryBook(world.repositories, self.images)
         self.tasks = TaskBook(world, self.timeline)
-        self.faults = FaultBook(world.faults)
+        self.faults = FaultBook(world.faults, world.seed)
         account = world.account
         expires = None if account.token_expires is None else self.moment(account.token_expires)
         self.caller = Caller(account.access_key_id, account.access_key_secret, account.security_token, expires)
+        self._accepted = 0
         self._nonces: dict[str, float] = {}
         self._bucket = _Bucket(world.quirks.rate_limit, clock) if world.quirks.rate_limit else None
 
@@ -62,6 +63,16 @@ class State:
         """
         if self._bucket is not None:
             self._bucket.take()
+
+    def use_token(self) -> None:
+        """Count a call whose caller is known.
+
+        :raises RefusalError: once the session token has expired, by calls.
+        """
+        last = self.world.account.token_expires_after_calls
+        if last is not None and self._accepted >= last:
+            raise token_expired()
+        self._accepted += 1
 
     def use_nonce(self, nonce: str) -> None:
         """Remember a nonce, for as long as a request with it could be replayed.

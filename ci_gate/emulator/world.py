@@ -61,6 +61,8 @@ class World(Strict):
     """The account's rules that ignore findings."""
     quirks: Quirks = Quirks()
     """Behaviour that is not documented of the real service."""
+    seed: int = 0
+    """What is drawn of faults is drawn by it: the same calls in the same order are hit in the same way."""
     faults: tuple[Fault, ...] = Field((), strict=False)
     """What goes wrong."""
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from string import Template
 
+from ci_gate.errors import UsageError
+
 _EXAMPLE_DAYS = 90
 STARTER_DAYS = 90  # as long as a baseline lasts where nobody says otherwise
 
@@ -139,6 +141,7 @@ def starter_text(today: date, baseline: StarterBaseline | None = None) -> str:
     """Return the text of a policy to start from.
 
     :param today: the day (UTC) that the examples begin on.
+    :raises UsageError: if no policy can name the baseline.
     """
     alone = baseline is not None and baseline.include_denied
     example_end = (today + timedelta(days=_EXAMPLE_DAYS)).isoformat()
@@ -157,7 +160,17 @@ def _baseline_text(baseline: StarterBaseline | None, example_end: str) -> str:
     if baseline is None:
         return Template(_NO_BASELINE).substitute(example_end=example_end)
     return Template(_BASELINE).substitute(
-        file=json.dumps(baseline.file, ensure_ascii=False),
+        file=_quoted(baseline.file),
         expires=baseline.expires.isoformat(),
         include_denied="true" if baseline.include_denied else "false",
     )
+
+
+def _quoted(text: str) -> str:
+    """Return a text in double quotes, as YAML reads it: other than in JSON, more than control characters has to be an escape.
+
+    :raises UsageError: if it is the name of a file that no text can spell.
+    """
+    if any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise UsageError(f"a policy cannot name the baseline {text!a}: it is not UTF-8", advice="Give the file another name.")
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08X}" for sign in json.dumps(text, ensure_ascii=False))

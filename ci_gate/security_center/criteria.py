@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 INSTANCES = "DescribeImageInstances"
 _REPO_NAME, _DIGEST = "reponame", "digest"
 _FEW_ROWS = 100  # one page: a repository of that size is read whole rather than asked for one digest first
+_PATIENCE_S = 10.0
 _EDITION = (
     " If the identity has it, the account's edition of Security Center does not include container image security: it is part of "
     "Advanced, Enterprise and Ultimate, or bought as a value-added feature."
@@ -65,9 +66,10 @@ class Images:
         with self._lock:
             if self._names is None:
                 names: set[str] = set()
+                soon = deadline.within(_PATIENCE_S)  # habit does as well: the listing gets the time, and says so if nothing answers
                 try:
                     for action in ("DescribeImageCriteria", "DescribeImageRepoCriteria"):
-                        names.update(row["Name"].lower() for row in self.transport.call(action, {}, deadline).rows)
+                        names.update(row["Name"].lower() for row in self.transport.call(action, {}, soon).rows)
                         if _REPO_NAME in names:
                             break
                 except GateError:

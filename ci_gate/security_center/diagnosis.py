@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from ci_gate import __version__
 from ci_gate.deadline import Deadline
-from ci_gate.errors import ExitCode, GateError, InternalError, ParameterRefusedError, ProtocolError, RefusedError, UnauthorizedError, bug
+from ci_gate.errors import ExitCode, GateError, InternalError, ProtocolError, RefusedError, UnauthorizedError, bug
 from ci_gate.model import EvidenceRules, Proof, ProofState
 from ci_gate.security_center.contracts import Answer, to_int
 from ci_gate.security_center.coverage import AccountSettings, prove_covered, prove_whitelists
 from ci_gate.security_center.criteria import diagnosed
 from ci_gate.security_center.permissions import PERMISSIONS, Permission
 from ci_gate.security_center.pool import run_together
+from ci_gate.security_center.scan_requests import REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +48,7 @@ _PACKAGES = (
     "aiohttp",
 )
 _PROXIES = ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY", "NO_PROXY")
+_HOST_AND_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?")
 _CA_FILES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _NOT_REACHED = "the endpoint was not reached"
 
@@ -123,12 +125,9 @@ def _network(environment: Mapping[str, str]) -> Line:
 
 
 def _proxy_host(value: str) -> str:
-    try:
-        parts = urlsplit(value if "://" in value else f"http://{value}")
-        port = f":{parts.port}" if parts.port else ""
-    except ValueError:
-        return "(cannot be read)"
-    return f"{parts.hostname}{port}" if parts.hostname else "(no host)"
+    """Return the host and port of a proxy; a password may hold any character, as where nobody escaped it."""
+    host = value.rpartition("@")[2].rpartition("://")[2]
+    return host.removesuffix("/") if _HOST_AND_PORT.fullmatch(host) else "set, not readable"
 
 
 # --- the service ---
@@ -294,9 +293,9 @@ def permission_line(permission: Permission, outcome: Outcome, rules: EvidenceRul
         return Line(check, State.OK, f"to {permission.purpose}")
     said, advice = outcome.cause.sentence, diagnosed(outcome.cause).advice
     if permission.requests_scans and isinstance(outcome, ProtocolError):
-        if isinstance(outcome, RefusedError) and not isinstance(outcome, ParameterRefusedError):
+        if isinstance(outcome, RefusedError) and outcome.refusal.upper() in REFUSALS:
             return Line(check, State.OK, f"to {permission.purpose}: {outcome.refusal} for a request of nothing, and not NoPermission")
-        # Parameters may be looked at before permissions are.
+        # Parameters may be looked at before permissions are, and a service that is not bought before both.
         return Line(check, State.WARNING, f"not known: {said}", "A check with --scan always, on an image of yours, will tell.")
     needed = permission.required or _asked_by_policy(permission, rules)
     detail = f"not there: {said}" if outcome.cause.permission else said

@@ -76,6 +76,36 @@ def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan
     return Inventory(_findings(found.rows), tuple(proofs), found.causes)
 
 
+def read_all_entries(transport: Transport, image: Image, rules: EvidenceRules, scan_range: ScanRange, deadline: Deadline) -> Inventory:
+    """Read every finding of an image under each of its uuids: one digest can be listed several times, each entry with a scan of its own."""
+    inventory = read_findings(transport, image, rules, scan_range, deadline)
+    for uuid in image.others:
+        other = read_findings(transport, replace(image, uuid=uuid), rules, scan_range, deadline)
+        causes = tuple(dict.fromkeys((*other.causes, *(proof.cause for proof in other.proofs if proof.cause is not None))))
+        left = _told_apart(other) - _told_apart(inventory)
+        more = [finding for finding in other.findings if _take(left, finding)]
+        proofs = tuple(_with_more(proof, len(more)) for proof in inventory.proofs) if more else inventory.proofs
+        findings = number_alike((*inventory.findings, *more)) if more else inventory.findings
+        inventory = replace(inventory, findings=findings, proofs=proofs, causes=tuple(dict.fromkeys((*inventory.causes, *causes))))
+    return inventory
+
+
+def _take(left: Counter[tuple[str, ...]], finding: Finding) -> bool:
+    """Take a finding off what is left, if it is there."""
+    marks = _marks(finding)
+    left[marks] -= 1
+    return left[marks] >= 0
+
+
+def _with_more(proof: Proof, more: int) -> Proof:
+    """Return the proof ``consistent`` with findings more that another entry of the digest holds; any other as it is."""
+    if proof.name != "consistent":
+        return proof
+    figures = dict(proof.figures)
+    figures["second_route_added"] = int(figures["second_route_added"]) + more
+    return replace(proof, detail=f"{proof.detail}; {more} more are listed under another uuid of the digest", figures=tuple(figures.items()))
+
+
 def prove_settled(
     transport: Transport,
     image: Image,
@@ -102,7 +132,7 @@ def prove_settled(
     for _ in range(_SETTLING_LOOKS):
         if not deadline.sleep(rules.settle_s):
             return inventory, _unsettled("the scan ended just now, and there was no time to look again")
-        again = _with_vanished(inventory, read_findings(transport, image, rules, scan_range, deadline), rules)
+        again = _with_vanished(inventory, read_all_entries(transport, image, rules, scan_range, deadline), rules)
         stands = _told_apart(again) == _told_apart(inventory)
         inventory = again
         if stands or inventory.causes or any(proof.cause for proof in inventory.proofs):

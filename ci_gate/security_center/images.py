@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _INFOS = "DescribeImageInfoList"
 _SHOWN_CANDIDATES = 5
+_MAX_UUIDS = 50
+_FIRST_MOMENT_MS = 1_500_000_000_000  # July 2017, before there was this API: an earlier time, or one in seconds, tells nothing
 HOW_TO_GET_A_DIGEST = (
     "Name the image by digest: pass --metadata-file with the file that `docker buildx build --metadata-file FILE` wrote, or append "
     "@sha256:… as printed by `docker push`. A policy may allow tags with evidence.require_digest: false."
@@ -66,7 +68,14 @@ def identify(rows: list[JsonObject], reference: ImageReference) -> tuple[Image, 
     uuids = {row["Uuid"] for row in matching}
     if len(uuids) > 1:
         # One digest in one registry is one image; the service may keep an entry of it for each tag.
-        detail = f"{proof.detail}; it is listed under {len(uuids)} uuids, {image.uuid} is judged"
+        if len(uuids) > _MAX_UUIDS:
+            raise IncompleteError(
+                f"{reference} is listed under {len(uuids)} uuids, which are too many to read",
+                advice="Name the one that is meant with --image-uuid.",
+                action=INSTANCES,
+            )
+        image = replace(image, others=tuple(sorted(uuids - {image.uuid})))
+        detail = f"{proof.detail}; it is listed under {len(uuids)} uuids, the scan of {image.uuid} counts and the findings of all"
         proof = replace(proof, detail=detail, figures=(*proof.figures, ("uuids", len(uuids))))
     return image, proof
 
@@ -101,7 +110,7 @@ def find_by_uuid(images: Images, uuid: str, reference: ImageReference | None, de
             action=INSTANCES,
         )
     image = _image(_agreeing(rows))
-    return image, identity_proof(image, reference, candidates=len(rows), registry_told=bool(hosts_of(rows[0])))
+    return image, identity_proof(image, reference, candidates=len(rows), registry_told=bool(hosts_of(rows[0])), by_uuid=True)
 
 
 def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
@@ -112,7 +121,7 @@ def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
     rows = _rows_of(images, image.uuid, image.repository, image.digest, deadline)
     if rows and _digest(rows[0]) == image.digest:
         row = _agreeing(rows)
-        return Sight(replace(_image(row), scan_requested=image.scan_requested), row)
+        return Sight(replace(_image(row), scan_requested=image.scan_requested, others=image.others), row)
     what = "another image is in its place now" if rows else "it is no longer listed"
     raise IncompleteError(
         f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
@@ -121,7 +130,28 @@ def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
     )
 
 
-def confirm_tag(images: Images, image: Image, reference: ImageReference, deadline: Deadline) -> None:
+def confirm(images: Images, image: Image, reference: ImageReference | None, deadline: Deadline) -> None:
+    """Make sure that the image is still there with the scan whose findings were read, and that a tag still means it.
+
+    :raises IncompleteError: if it is gone, was scanned again meanwhile, or if its tag moved.
+    """
+    now = look_again(images, image, deadline).image
+    if scan_state(now) != scan_state(image):
+        raise IncompleteError(
+            f"the image {image.uuid} was scanned again while its findings were read, its scan is {now.scan_status!r} now",
+            advice="Run again: the new scan may have found more.",
+            action=INSTANCES,
+        )
+    if reference is not None and reference.digest is None:
+        _confirm_tag(images, image, reference, deadline)
+
+
+def scan_state(image: Image) -> tuple[str, str, int | None]:
+    """Return what tells one scan of an image from another."""
+    return image.scan_status.strip().upper(), image.scan_result.strip().upper(), image.last_scan_ms
+
+
+def _confirm_tag(images: Images, image: Image, reference: ImageReference, deadline: Deadline) -> None:
     """Make sure that a tag still names the image that was read.
 
     :raises IncompleteError: if it names another one now, or none.
@@ -135,7 +165,7 @@ def confirm_tag(images: Images, image: Image, reference: ImageReference, deadlin
         )
 
 
-def identity_proof(image: Image, reference: ImageReference | None, *, candidates: int, registry_told: bool) -> Proof:
+def identity_proof(image: Image, reference: ImageReference | None, *, candidates: int, registry_told: bool, by_uuid: bool = False) -> Proof:
     """Build the proof that the digest is the image.
 
     :param registry_told: whether the service names the registry's host; otherwise it is not known to be the one asked for.
@@ -155,9 +185,9 @@ def identity_proof(image: Image, reference: ImageReference | None, *, candidates
         ("registry", "told" if registry_told else "not told"),
     )
     unsaid = "" if registry_told or reference is None else f"; the service does not say whether it is in {reference.registry}"
-    if reference is not None and reference.digest is None:
+    if reference is not None and reference.digest is None and not by_uuid:
         return Proof("identity", ProofState.HELD, f"found by tag, for sha256:{image.digest}: deploy that digest{unsaid}", figures)
-    found = "by digest" if reference is not None else "by uuid"
+    found = "by uuid" if by_uuid else "by digest"
     return Proof("identity", ProofState.HELD, f"found {found}: sha256:{image.digest}{unsaid}", figures)
 
 
@@ -201,18 +231,20 @@ def _are_of(rows: list[JsonObject], reference: ImageReference) -> bool:
 
 
 def _agreeing(rows: list[JsonObject]) -> JsonObject:
-    """Return one of the rows of a uuid, a row a tag, if they say the same of the image.
+    """Return one of the rows of a uuid, a row a tag: one whose scan has not succeeded, if there is one.
 
-    :raises IncompleteError: if they do not.
+    :raises IncompleteError: if they tell of different digests, or of different successes.
     """
-    said = {(_digest(row), row.get("ScaStatus"), row.get("ScaResult"), row.get("LastScanTime"), row.get("ScaProgress")) for row in rows}
-    if len(said) > 1:
+    # A scan that is under way can move between two rows: what is not finished in one of them is waited for.
+    unfinished = [row for row in rows if (row.get("ScaStatus") or "").strip().upper() != "SUCCESS"]
+    said = {((row.get("ScaResult") or "").upper(), to_int(row.get("LastScanTime")), to_int(row.get("ScaProgress"))) for row in rows}
+    if len({_digest(row) for row in rows}) > 1 or (not unfinished and len(said) > 1):
         raise IncompleteError(
             f"Security Center lists the image {rows[0]['Uuid']} several times, with different digests or scans",
             advice="Try again in some minutes.",
             action=INSTANCES,
         )
-    return rows[0]
+    return unfinished[0] if unfinished else rows[0]
 
 
 def _only_one(rows: list[JsonObject], reference: ImageReference) -> Image:
@@ -241,6 +273,12 @@ def _describe(row: JsonObject) -> str:
     return f"{name} (uuid {row['Uuid']}, instance {row.get('InstanceId') or '?'})"
 
 
+def _moment(value: object) -> int | None:
+    """Return a time in milliseconds since the epoch, or ``None`` where it can be none."""
+    number = to_int(value)
+    return number if number is not None and number >= _FIRST_MOMENT_MS else None
+
+
 def _image(row: JsonObject) -> Image:
     """Turn a row into an image."""
     return Image(
@@ -256,5 +294,5 @@ def _image(row: JsonObject) -> Image:
         scan_status=row.get("ScaStatus") or "",
         scan_result=row.get("ScaResult") or "",
         scan_progress=to_int(row.get("ScaProgress")),
-        last_scan_ms=to_int(row.get("LastScanTime")),
+        last_scan_ms=_moment(row.get("LastScanTime")),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import GateError, IncompleteError, ProtocolError, RefusedError, UnauthorizedError
+from ci_gate.errors import GateError, IncompleteError, ProtocolError, RefusedError, UnauthorizedError, UnavailableError
 from ci_gate.model import normalise_digest
 from ci_gate.security_center.contracts import REPORT_IT, to_bool, to_int
 
@@ -27,6 +27,7 @@ FAILED = frozenset({"FAIL", "TIMEOUT", "TIMOUT"})  # TIMOUT: the documents of th
 JOINED = "FORBID_CREATE_REPEAT_TASK"
 _NO_QUOTA = frozenset({"BEYONDQUATA", "BEYONDQUOTA"})  # the first is how the service spells it
 _NOTHING_YET = "TASKNUMEMPTY"
+_PATIENCE_S = 10.0  # for a call that only advises
 _SLICE_S = 0.25
 _ALL_SLOTS = f"{MAX_AT_ONCE} scans that this run asked for are under way"
 HOW_TO_SCAN = "Look at the scan in the console of Security Center, and scan the image again."
@@ -34,6 +35,7 @@ UNSUPPORTED = {
     "TASK_NOT_SUPPORT_REGION": "Security Center cannot scan registries in this region: push to a registry in a region that it supports.",
     "TASK_NOT_EXISTS": "The scan task is gone: scan the image again.",
 }
+REFUSALS = frozenset({JOINED, _NOTHING_YET, *_NO_QUOTA, *UNSUPPORTED})  # of what a request asks for: whoever asks may ask
 # The service's names of what a request says of an image, and their names in the listings.
 _COORDINATES = {
     "registryType": "RegistryType",
@@ -123,7 +125,8 @@ class ScanDesk:
         self._lock = threading.Lock()
         self._requests: dict[str, ScanRequest] = {}
         self._lacking: Lacking | None = None
-        self._refused: set[str] = set()  # calls that are only asked for advice, and that the account may not make
+        self._silent: set[str] = set()  # calls that are only asked for advice, and that the account may not make, or that fail
+        self._tasks: dict[str, tuple[Task, ...]] = {}  # by digest, as last told
         self.notes: tuple[str, ...] = ()
 
     def ask(self, target: Target, wait: Wait) -> ScanRequest | NotYet | Lacking:
@@ -163,12 +166,21 @@ class ScanDesk:
     def tasks(self, digest: str, deadline: Deadline) -> tuple[Task, ...]:
         """Return the latest tasks of an image; none where the account may not ask. Tasks of another digest are left out.
 
-        :raises GateError: if the service fails.
+        Where the service fails, they are what it said last: that it says nothing now proves nothing, least of all that a task ended.
+
+        :raises UnauthorizedError: if the credentials are rejected.
         """
-        answer = self._advice(TASKS, {"Digest": digest}, deadline)
-        rows = answer.rows if answer is not None else ()
-        ours = [row for row in rows if not row.get("Target") or normalise_digest(row["Target"]) == digest]
-        return tuple(Task(row.get("TaskId") or "", row["Status"].strip().upper()) for row in ours)
+        try:
+            answer = self._advice(TASKS, {"Digest": digest}, deadline)
+        except (ProtocolError, UnavailableError):
+            answer = None  # it is asked again at the next look
+        if answer is None:
+            return self._tasks.get(digest, ())
+        ours = [row for row in answer.rows if not row.get("Target") or normalise_digest(row["Target"]) == digest]
+        tasks = tuple(Task(row.get("TaskId") or "", row["Status"].strip().upper()) for row in ours)
+        with self._lock:
+            self._tasks[digest] = tasks
+        return tasks
 
     def _ask(self, target: Target, deadline: Deadline) -> ScanRequest | NotYet | Lacking:
         used = self._used(deadline)
@@ -206,7 +218,7 @@ class ScanDesk:
 
     def _used(self, deadline: Deadline) -> tuple[int, int] | None:
         """Return how much of the quota is used, and how much there is; ``None`` where nobody tells."""
-        answer = self._advice(_QUOTA, {}, deadline)
+        answer = self._advice_or_none(_QUOTA, {}, deadline)
         if answer is None:
             return None
         used, there = to_int(answer.rows[0]["ScanCount"]), to_int(answer.rows[0]["ImageScanCapacity"])
@@ -214,27 +226,41 @@ class ScanDesk:
 
     def _needed(self, target: Target, deadline: Deadline) -> int | None:
         """Return what the scan surely takes of the quota; the descriptions of the two figures look swapped, so it is the smaller one."""
-        answer = self._advice(_PRECHECK, target.as_filter(), deadline)
+        answer = self._advice_or_none(_PRECHECK, target.as_filter(), deadline)
         figures = [] if answer is None else [to_int(answer.rows[0][name]) for name in ("NeedAuthCount", "ScanImageCount")]
         return min((figure for figure in figures if figure is not None), default=None)
 
     def _advice(self, action: str, parameters: dict[str, object], deadline: Deadline) -> Answer | None:
         """Make a call whose answer helps, but proves nothing; what the account may not ask is not asked again.
 
-        :raises GateError: if the service fails, or answers what cannot be trusted.
+        :raises GateError: if the service fails for some seconds, or answers what cannot be trusted.
         """
-        if action in self._refused:
+        if action in self._silent:
             return None
         try:
-            return self._transport.call(action, parameters, deadline)
+            return self._transport.call(action, parameters, deadline.within(_PATIENCE_S))
         except (UnauthorizedError, RefusedError) as error:
             if isinstance(error, UnauthorizedError) and error.cause.permission is None:
                 raise
-            with self._lock:
-                if action not in self._refused:
-                    self._refused.add(action)
-                    self.notes = (*self.notes, f"{action} was not asked: {_why(error)}")
+            self._give_up(action, f"was not asked: {_why(error)}")
             return None
+
+    def _advice_or_none(self, action: str, parameters: dict[str, object], deadline: Deadline) -> Answer | None:
+        """Make a call as :meth:`_advice` does; one that fails is not made again, for every image would wait for it.
+
+        :raises UnauthorizedError: if the credentials are rejected.
+        """
+        try:
+            return self._advice(action, parameters, deadline)
+        except (ProtocolError, UnavailableError) as error:
+            self._give_up(action, f"told nothing: {error.cause.what}")
+            return None
+
+    def _give_up(self, action: str, why: str) -> None:
+        with self._lock:
+            if action not in self._silent:
+                self._silent.add(action)
+                self.notes = (*self.notes, f"{action} {why}")
 
     def _take_slot(self, wait: Wait) -> bool:
         """Take one of the slots of this run, waiting for it within the deadline; return whether there is one."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError
 from ci_gate.model import EvidenceRules, Image, Proof, ProofState
 from ci_gate.security_center.criteria import INSTANCES
-from ci_gate.security_center.images import Sight, look_again
+from ci_gate.security_center.images import Sight, look_again, scan_state
 from ci_gate.security_center.scan_requests import (
     FAILED,
     HOW_TO_SCAN,
@@ -60,10 +60,6 @@ def await_scan(
         desk.close(scan.request)
 
 
-def _state(image: Image) -> tuple[str, str, int | None]:
-    return image.scan_status.upper(), image.scan_result.upper(), image.last_scan_ms
-
-
 @dataclass(slots=True)
 class _Scan:
     """The scan of an image that is waited for. ``before`` is the image as it was listed when its scan was asked for."""
@@ -74,12 +70,16 @@ class _Scan:
     wait: Wait
     image: Image
     request: ScanRequest | None
+    first: Image = field(init=False)  # as this run saw it first
     before: Image | None = None
     tasks: tuple[Task, ...] = ()
     seen_running: bool = False  # since this run looks, or since it asked
     lagging: int = 0  # looks at which the task had succeeded, and the listing had not moved
     lacking: str = ""
     queue: str = ""  # why no scan could be asked for yet
+
+    def __post_init__(self) -> None:
+        self.first = self.image
 
     @property
     def deadline(self) -> Deadline:
@@ -169,7 +169,7 @@ class _Scan:
             return f"the scan ended with {self.image.scan_status}"
         if self._too_old():
             return self._too_old()
-        if self.desk.mode is ScanMode.ALWAYS and not self.seen_running:
+        if self.desk.mode is ScanMode.ALWAYS and not (self.seen_running and self._is_newer_than(self.first)):
             return "a new scan is wanted (--scan always)"
         return None
 
@@ -186,7 +186,7 @@ class _Scan:
 
     def _has_moved(self) -> bool:
         """Whether the listing tells of another scan than before the request; an image that was not listed then had none."""
-        return self.seen_running or self.before is None or _state(self.image) != _state(self.before)
+        return self.seen_running or self.before is None or scan_state(self.image) != scan_state(self.before)
 
     def _is_later(self) -> bool:
         """Whether the scan that is listed ended after the request, by the server's clock, and is another one than before."""
@@ -199,20 +199,30 @@ class _Scan:
         """Whether the success is that of the task that was asked for, never an older one."""
         if self._is_later():
             return True
-        if not self._ours({"SUCCESS"}):
+        if not self._ours({"SUCCESS"}) or not self._is_newer_than(self.before) or self._is_much_older():
             return False
-        # The task succeeded, and the listing says so of an older scan still, or does not say of which: it gets a moment to follow.
+        # The task succeeded, and the listing does not say of which scan it tells: it gets a moment to follow.
         self.lagging += 1
         return self.lagging > _LOOKS_AT_LAG
 
     def _is_joined_one(self) -> bool:
         """Whether the success is that of the scan that was under way when this run asked for one."""
-        if self.seen_running or self._is_requested_one():
+        if self._is_requested_one():
             return True
         if self.before is None:
-            return False
-        last, before = self.image.last_scan_ms, self.before.last_scan_ms
-        return last is not None and (before is None or last > before)
+            return self.seen_running and not self._is_much_older()
+        moved = self.image.last_scan_ms is not None and self.image.last_scan_ms != self.before.last_scan_ms
+        return self._is_newer_than(self.before) and (moved or self.seen_running)
+
+    def _is_newer_than(self, earlier: Image | None) -> bool:
+        """Whether nothing shows that the scan which is listed is that of an earlier look: its time, where both tell one, has moved on."""
+        last, before = self.image.last_scan_ms, earlier.last_scan_ms if earlier is not None else None
+        return last is None or before is None or last > before
+
+    def _is_much_older(self) -> bool:
+        """Whether the scan that is listed ended before the request, by more than clocks differ."""
+        last, asked = self.image.last_scan_ms, self.request.at_ms if self.request is not None else None
+        return last is not None and asked is not None and last < asked - _MAX_SKEW_S * 1000
 
     # --- what is done ---
 

@@ -11,8 +11,8 @@ from ci_gate.model import EvidenceRules, Image, ImageReference, Inventory, Proof
 from ci_gate.security_center.arrivals import find_or_await
 from ci_gate.security_center.coverage import AccountSettings, prove_covered, prove_whitelists
 from ci_gate.security_center.criteria import Images
-from ci_gate.security_center.findings import ScanRange, prove_settled, read_findings
-from ci_gate.security_center.images import confirm_tag, find_by_uuid
+from ci_gate.security_center.findings import ScanRange, prove_settled, read_all_entries
+from ci_gate.security_center.images import confirm, find_by_uuid
 from ci_gate.security_center.pool import run_together
 from ci_gate.security_center.repositories import refuse_personal_edition
 from ci_gate.security_center.scan_requests import ScanDesk, ScanMode
@@ -83,19 +83,19 @@ class SecurityCenter:
         """Return where scans are asked for, if the rules let it."""
         return self._desk if rules.may_request_scan else self._closed_desk
 
-    def confirm(self, image: Image, reference: ImageReference, deadline: Deadline) -> None:
-        """Make sure that a reference by tag still means this image.
+    def confirm(self, image: Image, reference: ImageReference | None, deadline: Deadline) -> None:
+        """Make sure that the image is still there with the scan whose findings were read, and that a tag still means it.
 
-        :raises IncompleteError: if the tag moved.
+        :raises IncompleteError: if it is gone, was scanned again meanwhile, or if its tag moved.
         """
-        confirm_tag(self._images, image, reference, deadline)
+        confirm(self._images, image, reference, deadline)
 
     def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
         """Read every finding, and what the account's settings say of them, side by side."""
         self._notify(Step(self._names.get(image.uuid, f"uuid {image.uuid}"), "read", "reading the findings"))
         read, covered, whitelists = run_together(
             (
-                partial(read_findings, self._transport, image, rules, self._scan_range, deadline),
+                partial(read_all_entries, self._transport, image, rules, self._scan_range, deadline),
                 partial(prove_covered, self._account, rules, deadline),
                 partial(prove_whitelists, self._account, rules, deadline),
             )

@@ -27,7 +27,7 @@ from ci_gate.security_center.limiter import MAX_WINDOW, Limiter
 from ci_gate.security_center.pool import run_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.endpoint import Endpoint
@@ -47,7 +47,7 @@ _REJECTED = re.compile(
     r"|InvalidCredentials|SignatureNonceUsed|Missing(AccessKeyId|Signature)"
 )
 _CLOCK = re.compile(r"InvalidTimeStamp|IllegalTimestamp|RequestTimeTooSkewed", re.IGNORECASE)
-_FORBIDDEN_CODE = re.compile(r"NoPermission|Forbidden|Unauthorized|AccessDenied", re.IGNORECASE)
+_FORBIDDEN_CODE = re.compile(r"NoPermission|Forbidden|Unauthorized|NotAuthorized|AccessDenied", re.IGNORECASE)
 _THROTTLED_CODE = re.compile(r"Throttling|TooManyRequests|QpsLimit", re.IGNORECASE)
 _PASSING_CODE = re.compile(r"ServiceUnavailable|InternalError|ServerError|ServiceTimeout|RequestTimeout", re.IGNORECASE)
 _PARAMETER_CODE = re.compile(r"SensitiveFileKey|(Missing|Mandatory|Invalid|Illegal)Param|ParameterMissing", re.IGNORECASE)
@@ -235,8 +235,7 @@ def _judge_raw(action: str, raw: RawAnswer, secrets: Collection[str]) -> Answer 
         return _refused(action, raw, code or "none", request_id)
     if raw.status != _HTTP_OK:
         return _Failure(ProtocolError(f"HTTP {raw.status} is no answer", advice=REPORT_IT, action=action, request_id=request_id))
-    quoted = raw.body.replace(b"\\/", b"/")
-    if any(secret.encode("ascii") in quoted for secret in secrets):
+    if secrets and _quotes(raw.body, body, secrets):
         advice = "Something on the way sends back what it was sent. Check the endpoint and the proxy, and rotate the credentials."
         return _Failure(
             ProtocolError("the answer quotes the credentials of the request", advice=advice, action=action, request_id=request_id)
@@ -245,6 +244,24 @@ def _judge_raw(action: str, raw: RawAnswer, secrets: Collection[str]) -> Answer 
         return judge(action, body, request_id, raw.server_ms)
     except ProtocolError as error:
         return _Failure(error)
+
+
+def _quotes(raw: bytes, body: object, secrets: Collection[str]) -> bool:
+    """Whether an answer holds one of our secrets: as it is, or in a text or a name of it, where it may be escaped."""
+    return any(secret.encode("ascii") in raw for secret in secrets) or any(secret in text for text in _texts(body) for secret in secrets)
+
+
+def _texts(body: object) -> Iterator[str]:
+    """Yield every text of a parsed body, the names of fields too."""
+    left = [body]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            left.extend((*value, *value.values()))
+        elif isinstance(value, list):
+            left.extend(value)
 
 
 def _unreadable(action: str, raw: RawAnswer, why: str, request_id: str | None) -> _Failure:

@@ -7,8 +7,8 @@ import json
 import os
 
 import pytest
-from saved import check_all, live, save
-from support import REFERENCE
+from saved import HARMLESS, check_all, live, save
+from support import REFERENCE, image
 
 KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAIexample", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "not-a-secret"}
 
@@ -101,6 +101,30 @@ def test_another_policy_judges_what_gets_in(gate, documents):
 
     written = json.loads((gate.folder / "ci-gate-baseline.json").read_text())
     assert {"sqlite", "php_config", "rsa_private_key"} == {entry["key"] for entry in written["findings"]}
+
+
+def test_the_floors_of_a_run_judge_what_gets_in_beside_another_policy_too(gate):
+    (gate.folder / "floor.yml").write_text("version: 1\nname: base\ndeny: {keys: [php_config]}\n")
+    checked = gate.check(gate.world(image(*HARMLESS)), "--floor", "floor.yml", "-p", gate.policy("version: 1\nthresholds: {low: 9}\n"))
+    saved = save(gate, live(checked.result))
+    other = gate.policy("version: 1\nthresholds: {total: 0}\n")
+
+    for command in (("baseline", "create", saved, "-p", other), ("policy", "init", "--from", saved)):
+        finished = gate.run(*command, "--force") if command[0] == "policy" else gate.run(*command)
+
+        assert 0 == finished.code, finished.err
+        assert "floors: base (stored)" in finished.err
+        assert "php_config in /var/www/config.php" in finished.err
+        written = json.loads((gate.folder / "ci-gate-baseline.json").read_text())
+        assert "php_config" not in {entry["key"] for entry in written["findings"]}
+
+
+@pytest.mark.parametrize("name", [".ci-gate.yml", "ci-gate.yml"])
+def test_a_baseline_never_becomes_the_policy_that_is_searched_for(gate, documents, name):
+    finished = gate.run("baseline", "create", save(gate, live(documents["passed"])), "-o", name)
+
+    assert 2 == finished.code
+    assert not (gate.folder / name).exists()
 
 
 def _damaged(document):

@@ -192,6 +192,24 @@ def test_a_report_never_replaces_what_the_policies_name(gate, kept, broken):
     assert (3 if broken else 0) == gate.check(gate.world(image()), *asked).code
 
 
+@pytest.mark.parametrize("name", [".ci-gate.yml", "ci-gate.yml"])
+def test_a_report_never_becomes_the_policy_of_its_own_run(gate, name):
+    for command in (("check", REFERENCE, "--emulate", "-o", f"json={name}"), ("policy", "test", "-o", f"junit={name}")):
+        finished = gate.run(*command)
+
+        assert 2 == finished.code
+        assert f"would replace '{name}'" in finished.err
+        assert not (gate.folder / name).exists()
+
+
+def test_a_report_never_replaces_a_hard_link_of_what_the_run_reads(gate):
+    policy = gate.policy("version: 1\ndeny: {keys: [pem]}\n")
+    (gate.folder / "linked.yml").hardlink_to(policy)
+
+    assert 2 == gate.check(gate.world(image()), "-p", policy, "-o", "json=linked.yml").code
+    assert policy.read_text().startswith("version")
+
+
 def test_a_policy_that_does_not_load_leaves_no_old_pass_behind(gate):
     assert 0 == gate.check(gate.world(image())).code
 

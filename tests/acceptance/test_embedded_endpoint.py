@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
 import hmac
 import http.client
@@ -10,7 +12,9 @@ import os
 import threading
 import time
 import uuid
+import zlib
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -204,6 +208,14 @@ def test_a_request_cannot_be_replayed():
     assert codes == [None, "SignatureNonceUsed"]
 
 
+def _rows(answer: http.client.HTTPResponse, unpack: Callable[[bytes], bytes] = bytes) -> int:
+    return len(json.loads(unpack(answer.read()))["CriteriaList"])
+
+
+def _seconds_ahead(answer: http.client.HTTPResponse) -> float:
+    return parsedate_to_datetime(answer.headers["Date"]).timestamp() - time.time()
+
+
 @pytest.mark.parametrize(
     ("fault", "then", "expected"),
     [
@@ -215,11 +227,84 @@ def test_a_request_cannot_be_replayed():
         ("kind: redirect, location: /elsewhere", lambda answer: (answer.status, answer.headers["Location"]), (302, "/elsewhere")),
         ("kind: status, headers: {x-acs-retry-after: '70'}", lambda answer: answer.headers["x-acs-retry-after"], "70"),
         ("kind: huge, megabytes: 3", lambda answer: len(answer.read()) > 3 * 1024 * 1024, True),
+        ("kind: huge, megabytes: 3, compressed: true", lambda answer: len(gzip.decompress(answer.read())) > 3 * 1024 * 1024, True),
+        ("kind: throttle", lambda answer: (answer.status, answer.headers["x-acs-retry-after"]), (400, None)),
+        ("kind: throttle, retry_after_ms: 70", lambda answer: (answer.status, answer.headers["x-acs-retry-after"]), (400, "70")),
+        (
+            "kind: proxy_page, status: 407",
+            lambda answer: (answer.status, answer.headers["Content-Type"].partition(";")[0], b"<html>" in answer.read()),
+            (407, "text/html", True),
+        ),
+        ("kind: content_type, value: text/plain", lambda answer: (answer.headers["Content-Type"], _rows(answer)), ("text/plain", 1)),
+        ("kind: chunked, bytes: 9", lambda answer: (answer.headers["Content-Length"], _rows(answer)), (None, 1)),
+        ("kind: drip, bytes: 100, seconds: 0.001", _rows, 1),
+        ("kind: encoded", lambda answer: (answer.headers["Content-Encoding"], _rows(answer, gzip.decompress)), ("gzip", 1)),
+        (
+            "kind: encoded, encoding: deflate",
+            lambda answer: (answer.headers["Content-Encoding"], _rows(answer, zlib.decompress)),
+            ("deflate", 1),
+        ),
+        ("kind: encoded, wrong: true", lambda answer: (answer.headers["Content-Encoding"], _rows(answer)), ("gzip", 1)),
+        ("kind: encoded}, {kind: chunked, bytes: 5", lambda answer: _rows(answer, gzip.decompress), 1),
+        ("kind: cut_json, keep: 0.5", lambda answer: int(answer.headers["Content-Length"]) == len(answer.read()), True),
+        ("kind: clock, seconds: 3600", lambda answer: json.load(answer)["Code"], "InvalidTimeStamp.Expired"),
+        ("kind: clock, seconds: 600", lambda answer: (_rows(answer), 590 < _seconds_ahead(answer) < 610), (1, True)),
     ],
 )
 def test_faults_change_the_answer(fault, then, expected):
     with serve(faulty(fault)) as endpoint:
         assert look(endpoint, then) == expected
+
+
+@pytest.mark.parametrize("codes", ["documented", "gateway", "undocumented"])
+def test_a_refusal_is_drawn_among_many(codes):
+    with serve(faulty(f"kind: refusal, codes: {codes}")) as endpoint:
+        drawn = {look(endpoint, lambda answer: (answer.status, json.load(answer)["Code"])) for _ in range(30)}
+
+    assert len(drawn) >= 4
+    assert all(status >= 400 for status, _ in drawn)
+
+
+def test_half_of_a_cut_answer_is_no_json():
+    with serve(faulty("kind: cut_json")) as endpoint, pytest.raises(json.JSONDecodeError):
+        look(endpoint, json.load)
+
+
+def test_chunks_can_end_before_the_last_one():
+    with serve(faulty("kind: chunked, cut: true")) as endpoint, pytest.raises(http.client.IncompleteRead):
+        look(endpoint, http.client.HTTPResponse.read)
+
+
+@pytest.mark.parametrize("when", ["before", "in"])
+def test_a_connection_can_be_reset(when):
+    lost = (ConnectionResetError, http.client.RemoteDisconnected, http.client.IncompleteRead)
+    with serve(faulty(f"kind: reset, when: {when}")) as endpoint, pytest.raises(lost):
+        look(endpoint, http.client.HTTPResponse.read)
+
+
+def test_a_connection_can_be_reset_after_the_body():
+    # What comes first at the client, the body or the reset, is up to the system.
+    with serve(faulty("kind: reset, when: after")) as endpoint, contextlib.suppress(ConnectionResetError):
+        look(endpoint, http.client.HTTPResponse.read)
+
+    assert endpoint.calls == [Call(CRITERIA, {"Value": "vul"}, 0)]
+
+
+def test_a_session_token_can_expire_in_mid_run():
+    with serve(world("account: {security_token: STS-x, token_expires_after_calls: 2}")) as endpoint:
+        fine = [call(endpoint, CRITERIA)["CriteriaList"] != [] for _ in range(2)]
+
+        assert [True, True] == fine
+        assert (403, "InvalidSecurityToken.Expired") == refused(endpoint, CRITERIA)
+
+
+def test_delays_jitter():
+    started = time.monotonic()
+    with serve(faulty("kind: delay, seconds: 0, jitter: 0.2")) as endpoint:
+        for _ in range(5):
+            look(endpoint, lambda answer: answer.status)
+
+    assert 0.1 < time.monotonic() - started < 3
 
 
 def test_a_connection_can_be_closed_before_any_answer():

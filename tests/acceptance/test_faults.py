@@ -383,6 +383,37 @@ def test_an_answer_that_quotes_our_credentials_is_not_passed_on():
     assert token not in repr(echoed) + repr(named)
 
 
+@pytest.mark.parametrize("token", ["CANARY-token==", "CANARY/token+1"])
+def test_credentials_that_an_answer_quotes_in_escapes_are_not_passed_on(token):
+    escaped = "".join(f"\\u{ord(sign):04x}" for sign in token)
+    for field in ({"FilePath": "/TOKEN"}, {"TOKEN": "x"}):
+        text = _answer([{**FILE, **field}], 1, size=20)
+        assert isinstance(text, str)
+
+        echoed = decide(_turn(FILES, 1, text.replace("TOKEN", escaped), key=""), images=[CLEAN], account={"security_token": token})
+
+        assert ExitCode.PROTOCOL is echoed.exit_code, echoed.causes
+        assert "quotes the credentials" in repr(echoed.causes)
+        assert token not in repr(echoed)
+
+
+def test_a_refusal_that_says_not_authorized_is_one_for_want_of_a_permission():
+    result = decide({"action": PAGED[0], "kind": "status", "status": 400, "code": "NotAuthorized"})
+
+    assert ExitCode.UNAUTHORIZED is result.exit_code
+    assert f"yundun-sas:{PAGED[0]}" == result.causes[0].permission
+
+
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "body", "text": "<html>"}], ids=str)
+def test_criteria_that_nobody_tells_leave_time_for_the_listing(fault):
+    silent = {"action": "DescribeImageCriteria", **fault}
+
+    assert ExitCode.PASSED is decide(silent, seconds=6.0).exit_code
+    both = decide(silent, {"action": PAGED[0], "kind": "status", "status": 503}, seconds=3.0)
+    assert (ExitCode.UNAVAILABLE, PAGED[0]) == (both.exit_code, both.causes[0].action)
+    assert "the service failed" in both.causes[0].what
+
+
 def test_a_page_with_more_rows_than_were_asked_for_does_not_hold_the_gate_up():
     rows = [{"SensitiveFileKey": f"key_{number}", "UnprocessedNum": 1} for number in range(20_000)]
     swollen = {"action": KEYS_CALL, "kind": "body", "text": _answer(rows, 1_000_000)}
@@ -413,3 +444,31 @@ def test_a_clock_of_the_service_that_is_ahead_does_not_make_a_fresh_scan_old():
 
     # Both looks of the first reading come before the findings: only the second reading can see them.
     assert ExitCode.BLOCKED is decide({"kind": "clock", "seconds": 600}, images=[fresh], policy=DENYING).exit_code
+
+
+def test_an_image_that_is_gone_or_was_scanned_again_when_its_findings_were_read_is_never_a_pass():
+    # The look after the reading is one answer later than the one that found it.
+    gone = decide(images=[image(delisted_after_calls=1)])
+    again = decide(images=[image(scan=[{"status": "SUCCESS", "for_calls": 1}, {"status": "PRE_ANALYZER"}])])
+
+    assert [ExitCode.INCOMPLETE] * 2 == [gone.exit_code, again.exit_code]
+    assert "no longer listed" in gone.causes[0].what
+    assert "scanned again" in again.causes[0].what
+
+
+def test_what_another_entry_of_the_digest_holds_is_judged_as_well():
+    key = {"key": "pem", "path": "/k.pem", "risk_level": "low"}
+    other = image(key, reference="registry.example.com/shop/api:stable", uuid="ab" * 16)
+    denies = parse_policy("version: 1\nname: d\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n", origin="p.yaml", default_name="p").policy
+
+    assert ExitCode.BLOCKED is decide(images=[image(), other], policy=denies).exit_code
+    assert ExitCode.BLOCKED is decide(images=[image(key), other], policy=denies).exit_code
+    assert 1 == len(decide(images=[image(key), other], policy=denies).verdict.decisions)
+
+
+@pytest.mark.parametrize("moment", [0, "0", 1_790_000_000])
+def test_a_time_that_can_be_none_is_no_proof_that_the_scan_has_settled(moment):
+    late = image({"key": "pem", "path": "/k.pem", "risk_level": "low"}, findings_after_calls=2)
+    fault = {"action": PAGED[0], "kind": "set_field", "field": "LastScanTime", "value": moment}
+
+    assert 1 == len(decide(fault, images=[late]).verdict.decisions)

@@ -484,12 +484,56 @@ def test_an_answer_that_does_not_say_what_became_of_the_request_is_not_trusted(d
     assert ExitCode.PROTOCOL is run.code, run.what
 
 
-@pytest.mark.parametrize("action", [ASK, QUOTA, PRECHECK, TASKS, REPOSITORIES])
+@pytest.mark.parametrize("action", [ASK, REPOSITORIES])
 @pytest.mark.parametrize("text", ["{}", "[1]", "null", "<html>"])
 def test_nonsense_from_a_call_of_the_flow_is_never_a_pass(action, text):
     run = decide(pushed(), repositories=[REPOSITORY], faults=[{"action": action, "kind": "body", "text": text}], seconds=120)
 
     assert run.code in {ExitCode.PROTOCOL, ExitCode.UNAVAILABLE}, run.what
+
+
+BROKEN = [{"kind": "body", "text": text} for text in ("{}", "null", "<html>")] + [{"kind": "status", "status": 503}]
+
+
+@pytest.mark.parametrize("fault", BROKEN, ids=str)
+@pytest.mark.parametrize("action", [QUOTA, PRECHECK])
+def test_what_is_only_advice_may_fail_and_is_not_asked_again(action, fault):
+    running = {"running": 10, "ends_after_calls": 3}
+
+    run = decide(
+        pushed(PEM, listed_after={}), repositories=[REPOSITORY], faults=[{"action": action, **fault}], account={"scan_tasks": running}
+    )
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert f"{action} told nothing" in run.proof("scanned").detail
+    assert run.count(ASK) > 1
+    assert fault["kind"] == "status" or run.count(action) <= 3  # an answer that cannot be read is asked for three times
+
+
+@pytest.mark.parametrize("fault", BROKEN, ids=str)
+@pytest.mark.parametrize("answers", [0, 2])
+def test_tasks_that_cannot_be_read_are_asked_for_again_and_decide_nothing(fault, answers):
+    broken = {"action": TASKS, "from_call": answers + 1, **fault}
+
+    run = decide(pushed(PEM, listed_after={}), repositories=[REPOSITORY], faults=[broken])
+
+    assert (ExitCode.BLOCKED if answers == 0 else ExitCode.INCOMPLETE) is run.code, run.what
+    assert run.count(TASKS) > answers + 1
+
+
+def test_the_time_that_is_told_adds_up():
+    def late(seconds):
+        deadline = FastDeadline(seconds)
+        deadline.sleep(20)
+        return deadline
+
+    run = decide(image(scan=NEVER_SCANNED), account={"scan_tasks": {"running": 10}}, seconds=60, deadline=late)
+
+    told = run.what.partition("the time of ")[2].partition(" (")[0]
+    total, _, parts = told.partition(" s went into: ")
+    spent = {name: int(seconds) for name, seconds, _ in (part.split() for part in parts.split(", "))}
+    assert spent["other"] >= 15
+    assert abs(int(total) - sum(spent.values())) <= 5
 
 
 # --- not listed ---

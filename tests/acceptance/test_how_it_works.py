@@ -49,7 +49,7 @@ RUNS = {
         },
         {"all", "fresh"},
     ),
-    "tag": (Asked(NAME, ImageReference.parse(NAME)), {"images": [image(FOUND)]}, {"all", "tag"}),
+    "tag": (Asked(NAME, ImageReference.parse(NAME)), {"images": [image(FOUND)]}, {"all"}),
     "uuid": (Asked("uuid", None, UUID), {"images": [image(FOUND, uuid=UUID)]}, {"all", "uuid"}),
     "since": (
         Asked(REFERENCE, ImageReference.parse(REFERENCE), since=ImageReference.parse(f"registry.example.com/shop/api@sha256:{OLDER}")),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import time
 from collections import Counter
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 from junitparser import JUnitXml
@@ -125,12 +124,35 @@ def test_images_are_named_on_standard_input(gate):
 def test_a_file_of_images_that_is_wrong_says_where(gate, monkeypatch, text, said):
     names = gate.folder / "images.txt"
     names.write_bytes(text)
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(text)))
 
     for where in (str(names), "-"):
-        with pytest.raises(UsageError) as caught:
-            images_asked(CheckOptions(images_file=where))
+        with names.open("rb") as stdin:
+            monkeypatch.setattr("sys.stdin", stdin)
+            with pytest.raises(UsageError) as caught:
+                images_asked(CheckOptions(images_file=where))
         assert said in caught.value.cause.what, where
+
+
+def test_nobody_who_names_images_is_waited_for_longer_than_for_all_else(gate, monkeypatch):
+    os.mkfifo(gate.folder / "fifo")
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb"):
+        monkeypatch.setattr("sys.stdin", stdin)
+        for where in ("-", str(gate.folder / "fifo")):
+            started = time.monotonic()
+            with (gate.folder / "fifo").open("r+b", buffering=0), pytest.raises(UsageError, match="not to its end, within 1 s"):
+                images_asked(CheckOptions(images_file=where, timeout_s=1.0))
+            assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("other", [named("a").replace("registry", "Registry"), named("a").replace("@", ":1@")])
+def test_one_image_in_two_spellings_is_named_twice(other):
+    with pytest.raises(UsageError, match="twice"):
+        images_asked(CheckOptions(images=(named("a"), other)))
+
+
+def test_two_tags_are_two_images():
+    assert 2 == len(images_asked(CheckOptions(images=(f"{INDEX}-a", f"{INDEX}-b"))))
 
 
 @pytest.mark.parametrize("name", ["missing.txt", ".", ""])

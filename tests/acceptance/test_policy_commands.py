@@ -160,6 +160,21 @@ def test_explain_judges_by_another_policy_and_day(gate, documents):
     assert "VIOLATION rsa_private_key" in gate.run("policy", "explain", saved, "--as-of", "2036-01-02").out
 
 
+def test_explain_keeps_the_floors_of_the_run_and_takes_others(gate, documents):
+    (gate.folder / "floor.yml").write_text("version: 1\nname: base\ndeny: {keys: [php_config]}\n")
+    (gate.folder / "more.yml").write_text("version: 1\nname: more\ndeny: {keys: [sqlite]}\n")
+    gate.run("replay", save(gate, documents["passed"]), "--floor", "floor.yml", "-o", "json=floored.json")
+
+    kept = gate.run("policy", "explain", "floored.json", "-p", "audit")
+    both = gate.run("policy", "explain", "floored.json", "--floor", "more.yml")
+
+    assert "VIOLATION php_config" in kept.out
+    assert "floors: base (stored)" in kept.err
+    assert "VIOLATION php_config" in both.out
+    assert "VIOLATION sqlite" in both.out
+    assert 3 == gate.run("policy", "explain", "floored.json", "--floor", "more.yml", "--floor-sha256", "0" * 64).code
+
+
 def test_explain_refuses_what_is_no_result(gate):
     assert 3 == gate.run("policy", "explain", gate.policy(TESTED)).code
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
-from saved import POLICY, check_all, save
+from saved import HARMLESS, POLICY, check_all, save
+from support import image
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,61 @@ def test_a_floor_blocks_what_the_stored_policy_lets_pass(gate, documents):
 
 def test_a_floor_that_is_not_the_expected_one_is_refused(gate, documents):
     assert 3 == gate.run("replay", save(gate, documents["passed"]), "--floor", "strict", "--floor-sha256", "0" * 64).code
+
+
+def _floored(gate, floor, *arguments, policy=POLICY, name="floored.json"):
+    """Check with a floor; return the name of the saved result."""
+    asked = ("-p", gate.policy(policy), "--floor", floor, *arguments, "-o", f"json={name}")
+    finished = gate.check(gate.world(image(*HARMLESS)), *asked)
+    assert finished.code in {0, 10}, finished.err
+    return name
+
+
+def _floor(gate, text, name="floor.yml"):
+    (gate.folder / name).write_text(f"version: 1\n{text}\n")
+    return name
+
+
+def test_stored_floors_judge_beside_another_policy_and_beside_floors_that_are_given(gate):
+    saved = _floored(gate, _floor(gate, "name: base\ndeny: {keys: [php_config]}"))
+    other = _floor(gate, "name: more\ndeny: {keys: [sqlite]}", "more.yml")
+    lax = _floor(gate, "name: base\nthresholds: {high: 9}", "lax.yml")
+
+    by_policy = gate.run("replay", saved, "-p", lax, "-o", "json=again.json")
+    by_floor = gate.run("replay", saved, "--floor", other, "-o", "json=more.json")
+
+    assert (10, 10) == (by_policy.code, by_floor.code), by_floor.err
+    assert "floors: base (floor) (stored)" in by_policy.err
+    assert "floors: base (stored), more (given)" in by_floor.err
+    names = [floor["name"] for floor in json.loads((gate.folder / "more.json").read_text())["policy"]["floors"]]
+    assert ["base", "more"] == names
+    assert (10, 10) == (gate.run("replay", "again.json").code, gate.run("replay", "more.json").code)
+
+
+def test_a_given_floor_takes_the_place_of_the_stored_one_of_its_name(gate):
+    saved = _floored(gate, _floor(gate, "name: shop\ndeny: {keys: [php_config]}"))  # as the policy: it is stored as shop (floor)
+
+    finished = gate.run("replay", saved, "--floor", _floor(gate, "name: shop\nthresholds: {high: 9}"))
+
+    assert 0 == finished.code, finished.err
+    assert "floors: shop (floor) (given, in the place of the stored one)" in finished.err
+
+
+def test_a_replay_in_another_mode_than_the_run_can_be_replayed(gate):
+    warning = "allow_warn_override: true"
+    floor = _floor(gate, f"name: base\n{warning}\ndeny: {{keys: [php_config]}}")
+    saved = _floored(gate, floor, "--mode", "warn", policy=f"{POLICY}{warning}\n")
+    stern = _floor(gate, "name: stern\nthresholds: {high: 9}", "stern.yml")
+
+    for given in (("-p", stern), ("--floor", stern)):
+        finished = gate.run("replay", saved, *given, "-o", "json=again.json")
+
+        assert 10 == finished.code, finished.err
+        assert "--mode warn of the run does not count here" in finished.err
+        assert 10 == gate.run("replay", "again.json").code
+    mild = _floor(gate, f"name: mild\n{warning}\nthresholds: {{high: 9}}", "mild.yml")
+    assert 0 == gate.run("replay", saved, "--floor", mild, "-o", "json=again.json").code
+    assert 0 == gate.run("replay", "again.json").code
 
 
 def test_as_of_judges_waivers_by_another_day(gate, documents):

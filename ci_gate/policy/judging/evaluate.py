@@ -17,7 +17,7 @@ from ci_gate.policy.judging.steps import Answer, Bench, Case, decide
 from ci_gate.verdict import Decision, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date
 
 _COVERAGE = ("error", "auto", "warn", "off")  # the strictest first, as in the two below
@@ -35,7 +35,8 @@ def for_image(policy: EffectivePolicy, image: str | None) -> EffectivePolicy:
     """Return the policy for one image (``registry/namespace/repository``): overrides folded in, waivers of other images left out.
 
     Where the image is not known, every override may be meant: what they tighten holds, and nothing that is for some images loosens.
-    The same goes for the host of its registry (``UNPROVEN_HOST``); and what tightens for one name of a registry does so for all its names.
+    The same goes for the host of its registry (``UNPROVEN_HOST``): no pattern matches that text, and only what says nothing of the host, a
+    ``*`` or ``**``, loosens. What tightens for one name of a registry does so for all its names.
     """
     meant = [override for override in policy.overrides if _may_be_for(override.images, image)]
     loosening = [override for override in meant if _is_for(override.images, image)]
@@ -134,20 +135,46 @@ def _in_mode(policy: EffectivePolicy, mode: str | None) -> EffectivePolicy:
 
 
 def _is_for(patterns: Iterable[str], image: str | None) -> bool:
-    return image is not None and any(Glob.parse(pattern).matches(image) for pattern in patterns)
+    """Tell whether rules for some images are meant for this one; where its host is not proven, only if they are whatever that is."""
+    if image is None:
+        return False
+    if _is_at_unproven_host(image):
+        patterns = [beside for pattern in patterns for beside in _beside_host(pattern, any_host=False)]
+    return _fits_any(patterns, image)
 
 
 def _may_be_for(patterns: Iterable[str], image: str | None) -> bool:
     """Tell whether rules for some images may be meant for this one, by any name that its registry may have."""
     if image is None:
         return True
+    if _is_at_unproven_host(image):
+        return _fits_any([beside for pattern in patterns for beside in _beside_host(pattern, any_host=True)], image)
     host, _, repository = image.partition("/")
-    if host == UNPROVEN_HOST:
-        # Whatever host a pattern begins with, the image may be there; `**` may stand for it and for more.
-        return _is_for([pattern if pattern.startswith("**") else f"*/{pattern.partition('/')[2]}" for pattern in patterns], image)
     first, dot, rest = public_registry(host).partition(".")
     hosts = {host, *(f"{first}{network}{dot}{rest}{port}" for network in ("", "-vpc", "-internal") for port in ("", ":443"))}
-    return any(_is_for(patterns, f"{name}/{repository}") for name in sorted(hosts))
+    return any(_fits_any(patterns, f"{name}/{repository}") for name in sorted(hosts))
+
+
+def _is_at_unproven_host(image: str) -> bool:
+    return image.partition("/")[0] == UNPROVEN_HOST
+
+
+def _fits_any(patterns: Iterable[str], image: str) -> bool:
+    return any(Glob.parse(pattern).matches(image) for pattern in patterns)
+
+
+def _beside_host(pattern: str, *, any_host: bool) -> Iterator[str]:
+    """Walk over the patterns that together fit what a pattern does, with a ``*`` for the host: what stands for it must match no pattern.
+
+    :param any_host: whether the image may be on whatever host the pattern names; else only what says nothing of the host is left.
+    """
+    head, _, rest = pattern.partition("/")
+    while head == "**":  # the host is one of the segments that it stands for, or it stands for none, and the next one is for the host
+        yield f"*/{pattern}"
+        pattern = rest
+        head, _, rest = pattern.partition("/")
+    if rest and (any_host or head == "*"):
+        yield f"*/{rest}"
 
 
 def _lowest(every: Sequence[Thresholds]) -> Thresholds:

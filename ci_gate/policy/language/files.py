@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_PATIENCE_S = 60.0  # a program that makes a policy has to be done by then
+PATIENCE_S = 60.0  # a program that makes a policy has to be done by then
 _PIECE = 65_536
 
 
@@ -29,7 +29,7 @@ def read_file(path: Path, origin: str, *, noun: str, limit: int, missing: str, r
     :raises InvalidDocumentError: where the file cannot be read or is larger.
     """
     try:
-        raw = read_waiting(path, limit + 1, patience_s=0.0 if regular else _PATIENCE_S)
+        raw = read_waiting(path, limit + 1, patience_s=0.0 if regular else PATIENCE_S)
     except IrregularFileError:
         raise _error(f"this is no regular file, and so no {noun}", "Name a file.", origin) from None
     except FileNotFoundError:
@@ -48,7 +48,7 @@ class IrregularFileError(OSError):
     """A path leads to a pipe or a device where only a file will do."""
 
 
-def read_waiting(path: Path | str, most: int, *, patience_s: float = _PATIENCE_S) -> bytes:
+def read_waiting(path: Path | str, most: int, *, patience_s: float = PATIENCE_S) -> bytes:
     """Return the beginning of a file, at most ``most`` bytes; of a pipe or device, what comes until it ends.
 
     :param patience_s: seconds in which a pipe has to be written to its end: nobody may write to it, ever. With 0, none is read.
@@ -58,17 +58,26 @@ def read_waiting(path: Path | str, most: int, *, patience_s: float = _PATIENCE_S
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # else the opening of a pipe waits for a writer
     try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if stat.S_ISREG(mode):
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(most)
-        if not patience_s:
-            raise IrregularFileError(errno.EINVAL, "it is a pipe or a device")
-        return b"".join(_pieces(descriptor, most, Deadline(patience_s)))
+        return read_open(descriptor, most, patience_s=patience_s)
     finally:
         os.close(descriptor)
+
+
+def read_open(descriptor: int, most: int, *, patience_s: float = PATIENCE_S) -> bytes:
+    """Return what a file that is open says, as :func:`read_waiting` does; it stays open.
+
+    :raises IrregularFileError: where it is a pipe or device, and none is read.
+    :raises OSError: where it cannot be read, or was not in time.
+    """
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if stat.S_ISREG(mode):
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    if not patience_s:
+        raise IrregularFileError(errno.EINVAL, "it is a pipe or a device")
+    return b"".join(_pieces(descriptor, most, Deadline(patience_s)))
 
 
 def _pieces(descriptor: int, most: int, deadline: Deadline) -> Iterator[bytes]:

@@ -31,6 +31,7 @@ from ci_gate.policy.language.sources import (
     join_origin,
     read_source,
 )
+from ci_gate.policy.language.yamltree import MAX_NODES
 from ci_gate.policy.problems import Problem, did_you_mean, excerpt, quoted, shown
 from ci_gate.verdict import PolicySummary
 
@@ -152,6 +153,7 @@ class _Loader:
         self._folder = folder
         self._loaded: dict[str, LoadedPolicy | InvalidDocumentError] = {}
         self._waiting: list[Source] = []
+        self._values = 0  # in all files that were read
 
     def load(self, source: Source, raw: bytes | str) -> LoadedPolicy:
         """Load the policy that is asked for: by itself or through its parents, it has to judge something."""
@@ -162,6 +164,7 @@ class _Loader:
 
     def _load(self, source: Source, raw: bytes | str) -> tuple[LoadedPolicy, Parsed]:
         parsed = parse_text(raw, source.origin)
+        self._values += parsed.root.size
         self._waiting.append(source)
         parents, problems, causes = self._load_parents(parsed, source)
         self._waiting.pop()
@@ -218,6 +221,9 @@ class _Loader:
             raise WrongEntryError(f"policies extend each other more than {MAX_DEPTH} levels deep", "Extend an upper one of them directly.")
         if found.identity not in self._loaded and len(chain) + len(self._loaded) >= MAX_POLICIES:
             raise WrongEntryError(f"more than {MAX_POLICIES} policies extend each other", "Put some of them together.")
+        if found.identity not in self._loaded and self._values > MAX_NODES:
+            what = f"the policies that extend each other hold more than {MAX_NODES} values before this one"
+            raise WrongEntryError(what, "Extend fewer of them, or use globs and groups instead of long lists.")
         return found
 
     def _load_once(self, source: Source) -> LoadedPolicy:

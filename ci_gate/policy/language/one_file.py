@@ -9,8 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci_gate.policy.effective import DenyClause
-from ci_gate.policy.judging.keys import all_matching, denied_keys, fold, group_keys, known_keys
+from ci_gate.policy.judging.keys import all_matching, fold, group_keys, known_keys
 from ci_gate.policy.language.checks_keys import named_by
 from ci_gate.policy.language.schema import MAX_PATTERN
 from ci_gate.policy.language.waiver_rules import breaches
@@ -19,7 +18,7 @@ from ci_gate.policy.problems import MAX_EXCERPT, excerpt, quoted, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ci_gate.policy.effective import Baseline, EffectivePolicy, Override, Waiver
+    from ci_gate.policy.effective import Baseline, DenyClause, EffectivePolicy, Override, Waiver
 
 _STRICTEST_LEVEL = ("error", "high", "medium", "low")
 _MAX_NAMED = 10
@@ -73,19 +72,16 @@ class _Cutter:
         )
 
     def _deny(self, clauses: tuple[DenyClause, ...]) -> tuple[DenyClause, ...]:
-        """Write clauses with exceptions of their own as the keys that they deny, as soon as there are others."""
+        """Leave out the exceptions of single clauses, as soon as there are others: in one file, they would reach all of them.
+
+        Globs are kept, for they also deny keys that nobody knows today; the keys that they name today say less.
+        """
         if len({frozenset(clause.except_) for clause in clauses}) <= 1:
             return clauses
-        written = []
         for clause in clauses:
             if clause.except_:
-                self._lose(
-                    f"deny: the exceptions {_few(clause.except_)} are of one policy only. Its denials are written as the keys that "
-                    "they are today; the effective policy also denies new keys that fit its globs."
-                )
-            keys = tuple(sorted(denied_keys(replace(self._policy, deny=(clause,), overrides=()))))
-            written.append(DenyClause(keys) if clause.except_ else clause)
-        return tuple(written)
+                self._lose(f"deny: the exceptions {_few(clause.except_)} are of one policy only, and left out: what that denies is denied.")
+        return tuple(replace(clause, except_=()) for clause in clauses)
 
     def _allow(self, words: tuple[str, ...], denied: frozenset[str], where: str) -> tuple[str, ...]:
         """Leave out what names denied keys only: it has no effect today, and the loader refuses it."""
@@ -126,10 +122,16 @@ class _Cutter:
             self._lose(f"extra_keys: {_few(alike)} differ only in case, which the loader refuses in one file.")
 
     def _levels(self) -> tuple[str, ...]:
+        """Return the one level that is as strict as all of them: no single one is, where several are limited, so then it is an error."""
         levels = sorted(self._policy.unknown_levels, key=_STRICTEST_LEVEL.index)
-        if len(levels) > 1:
-            self._lose(f"unknown.risk_level: the effective policy counts an undocumented risk level as each of {', '.join(levels)}.")
-        return tuple(levels[:1])
+        if len(levels) <= 1:
+            return tuple(levels)
+        every = (self._policy.thresholds, *(override.thresholds for override in self._policy.overrides))
+        limited = [level for level in levels if level == "error" or any(getattr(limits, level) is not None for limits in every)]
+        (chosen,) = limited if len(limited) == 1 else ("error",) if limited else levels[:1]
+        named = ", ".join(levels)
+        self._lose(f"unknown.risk_level: the effective policy counts an undocumented risk level as each of {named}; {chosen} is printed.")
+        return (chosen,)
 
     def _exempt(self) -> tuple[str, ...]:
         policy = self._policy

@@ -46,15 +46,21 @@ def trace_origins(
     """
     written: dict[tuple[Any, ...], str] = {}
     settled = partial(settle, limits=policy.thresholds, denied=denied_keys(policy))
-    for fact in _facts(own, settled):
+    numbers: dict[Any, int] = {}
+
+    def facts_of(one: EffectivePolicy) -> Iterator[_Fact]:
+        # An override may be as large as its file, and all that is in it names it: it is looked at once, and has a number from then on.
+        return _facts(one, settled, lambda item: numbers.setdefault(item, len(numbers)))
+
+    for fact in facts_of(own):
         if (where := place(fact.path)) is not None:
             written.setdefault(fact.says, where)
     for parent, origins in parents:
-        for fact in _facts(parent, settled):
+        for fact in facts_of(parent):
             if (where := origins.get(fact.name, DEFAULT)) != DEFAULT:
                 written.setdefault(fact.says, where)
     places: dict[str, list[str]] = {}
-    for fact in _facts(policy, settled):
+    for fact in facts_of(policy):
         places.setdefault(fact.name, []).append(written.get(fact.says, DEFAULT))
     return {name: _join(found) for name, found in places.items()}
 
@@ -64,7 +70,7 @@ def _join(places: Iterable[str]) -> str:
     return ", ".join([place for place in every if place != DEFAULT]) or DEFAULT
 
 
-def _facts(policy: EffectivePolicy, settled: Callable[[Override], Override]) -> Iterator[_Fact]:
+def _facts(policy: EffectivePolicy, settled: Callable[[Override], Override], number_of: Callable[[Any], int]) -> Iterator[_Fact]:
     for name in SCALARS:
         value = value_of(policy, name)
         for part in value if isinstance(value, tuple) else (value,):
@@ -84,29 +90,30 @@ def _facts(policy: EffectivePolicy, settled: Callable[[Override], Override]) -> 
     for number, waiver in enumerate(policy.waivers):
         yield _Fact(f"waivers.{waiver.id}", ("waiver", waiver), ("waivers", number))
     for place, override in enumerate(policy.overrides):
-        name, path, holder = f"overrides[{place}]", ("overrides", place), settled(override)
+        name, path, holder = f"overrides[{place}]", ("overrides", place), number_of(settled(override))
+        images = number_of(override.images)
         yield _Fact(name, ("override", holder), path)
         yield _Fact(f"{name}.images", ("override images", holder), (*path, "images"))
         yield from _deny_facts(override.deny, f"{name}.deny", (*path, "deny"), (holder,))
         yield from _allow_facts(override.allow, f"{name}.allow", (*path, "allow"), (holder,))
         yield from _threshold_facts(override.thresholds, f"{name}.thresholds", (*path, "thresholds"), (holder,))
         for number, waiver in enumerate(override.waivers):
-            yield _Fact(f"waivers.{waiver.id}", ("waiver", waiver, override.images), (*path, "waivers", number))
+            yield _Fact(f"waivers.{waiver.id}", ("waiver", waiver, images), (*path, "waivers", number))
 
 
-def _deny_facts(clauses: Sequence[DenyClause], name: str, path: FieldPath, holder: tuple[Any, ...]) -> Iterator[_Fact]:
+def _deny_facts(clauses: Sequence[DenyClause], name: str, path: FieldPath, holder: tuple[int, ...]) -> Iterator[_Fact]:
     for number, clause in enumerate(clauses):
         for field, words in (("keys", clause.keys), ("groups", clause.groups), ("except", clause.except_)):
             if words:
                 yield _Fact(f"{name}[{number}].{field}", ("deny", field, clause, *holder), (*path, field))
 
 
-def _allow_facts(entries: Sequence[str], name: str, path: FieldPath, holder: tuple[Any, ...]) -> Iterator[_Fact]:
+def _allow_facts(entries: Sequence[str], name: str, path: FieldPath, holder: tuple[int, ...]) -> Iterator[_Fact]:
     for number, entry in enumerate(entries):
         yield _Fact(f"{name}.{entry}", ("allow", entry, *holder), (*path, "keys", number))
 
 
-def _threshold_facts(limits: Thresholds, name: str, path: FieldPath, holder: tuple[Any, ...]) -> Iterator[_Fact]:
+def _threshold_facts(limits: Thresholds, name: str, path: FieldPath, holder: tuple[int, ...]) -> Iterator[_Fact]:
     for level in _LEVELS:
         if (most := getattr(limits, level)) is not None:
             yield _Fact(f"{name}.{level}", ("threshold", level, most, *holder), (*path, level))

@@ -92,11 +92,18 @@ def rule_faults(own: EffectivePolicy, policy: EffectivePolicy, parents: Sequence
         for breach in breaches(waiver, policy.waiver_rules) if waiver not in inherited else ():
             who = _who_rules(breach.field, waiver, own.waiver_rules, parents)
             yield Fault((*path, breach.field), f"{breach.what}{who}", breach.advice)
+    held = [frozenset(all_waivers(parent.policy)) for parent in parents]
+    found: dict[tuple[int, WaiverRules], list[tuple[Waiver, tuple[_Breach, ...]]]] = {}
     for number, holder in enumerate(parents):
-        for other in parents:
-            theirs = frozenset(all_waivers(other.policy))
-            for waiver in all_waivers(holder.policy) if other is not holder else ():
-                for breach in breaches(waiver, other.policy.waiver_rules) if waiver not in theirs else ():
+        for other, theirs in zip(parents, held, strict=True):
+            if other is holder:
+                continue
+            rules = other.policy.waiver_rules
+            if (number, rules) not in found:  # many parents have the same rules, and nearly all waivers keep them
+                every = ((waiver, tuple(breaches(waiver, rules))) for waiver in all_waivers(holder.policy))
+                found[number, rules] = [(waiver, broken) for waiver, broken in every if broken]
+            for waiver, broken in found[number, rules]:
+                for breach in broken if waiver not in theirs else ():
                     what = f"the waiver {waiver.id}: {breach.what} in the parent {other.name!r}"
                     yield Fault(("extends", number), what, f"{breach.advice} The waiver is in {holder.name!r}.")
 

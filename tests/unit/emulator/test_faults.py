@@ -16,7 +16,7 @@ IMAGE = (
 
 
 def start(fault: str) -> State:
-    return State(parse_world(f"{IMAGE}faults: [{{{fault}}}]\n".encode()))
+    return State(parse_world(f"{IMAGE}faults: [{{{fault}}}]\n".encode()), now_ms=10**12)
 
 
 def ask(state: State, page: int = 1, **more: str) -> dict:
@@ -85,3 +85,54 @@ def test_faults_add_up():
     body = ask(state)
 
     assert (len(body["SensitiveFileList"]), body["PageInfo"]["TotalCount"]) == (1, 4)
+
+
+def test_a_shuffled_listing_is_in_another_order_at_each_call_and_the_same_for_the_same_seed():
+    orders = [[pages(start("kind: shuffle_rows")) for _ in range(2)] for _ in range(2)]
+
+    assert orders[0] == orders[1]
+    assert pages(start("kind: shuffle_rows")) != ["ab", "cd", "e"]
+
+
+def test_a_total_can_grow_while_it_is_read():
+    state = start("kind: total, by: 1, each: 2")
+
+    assert [ask(state)["PageInfo"]["TotalCount"] for _ in range(3)] == [6, 8, 10]
+
+
+@pytest.mark.parametrize("how", ["type", "nulled", "absent"])
+def test_one_field_that_is_drawn_is_odd(how):
+    state, right = start(f"kind: odd_field, how: {how}"), ask(start("kind: delay, seconds: 0"))
+    odd = [_differences(right, ask(state)) for _ in range(60)]
+
+    assert {len(paths) for paths in odd} == {1}
+    assert {"Success", "Code", "PageInfo", "PageInfo.TotalCount", "SensitiveFileList", "SensitiveFileList.FilePath"} <= set().union(*odd)
+
+
+def _differences(right: object, other: object, path: str = "") -> set[str]:
+    """Return the paths at which two answers differ, places in lists left out."""
+    if isinstance(right, dict) and isinstance(other, dict):
+        parts = [_differences(right.get(name), other.get(name), f"{path}.{name}") for name in right]
+        absent = {f"{path}.{name}".lstrip(".") for name in right if name not in other}
+        return set().union(absent, *parts)
+    if isinstance(right, list) and isinstance(other, list) and len(right) == len(other):
+        return set().union(*(_differences(one, two, path) for one, two in zip(right, other, strict=True)))
+    return set() if type(right) is type(other) and right == other else {path.lstrip(".")}
+
+
+def test_a_fault_with_a_chance_hits_as_many_calls_as_it_says_and_the_same_ones_each_time():
+    states = [start("kind: total, by: 1, chance: 0.3") for _ in range(2)]
+    hits = [[ask(state)["PageInfo"]["TotalCount"] != 5 for _ in range(200)] for state in states]
+
+    assert 40 < sum(hits[0]) < 80
+    assert hits[0] == hits[1]
+
+
+def test_another_seed_draws_otherwise():
+    drawn = [[ask(state)["PageInfo"]["TotalCount"] for _ in range(50)] for state in _seeded("kind: total, by: 1, chance: 0.5")]
+
+    assert drawn[0] != drawn[1]
+
+
+def _seeded(fault: str) -> list[State]:
+    return [State(parse_world(f"{IMAGE}seed: {seed}\nfaults: [{{{fault}}}]\n".encode())) for seed in (1, 2)]

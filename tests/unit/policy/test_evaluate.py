@@ -706,13 +706,24 @@ def test_judging_needs_neither_pydantic_nor_yaml():
     ("pattern", "image", "tightens", "loosens"),
     [
         ("registry.example.com/shop/**", "registry.example.com/shop/api", True, True),
-        ("registry.example.com/shop/**", "registry-vpc.example.com/shop/api", True, False),
+        ("registry.cn-hangzhou.aliyuncs.com/shop/**", "registry-vpc.cn-hangzhou.aliyuncs.com/shop/api", True, False),
         ("registry-internal.example.com:443/shop/*", "registry.example.com/shop/api", True, False),
         ("registry.example.com/shop/**", "registry.example.org/shop/api", False, False),
         ("registry.example.com/shop/**", f"{UNPROVEN_HOST}/shop/api", True, False),
         ("registry.example.com/web/**", f"{UNPROVEN_HOST}/shop/api", False, False),
         ("*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, True),
         ("**/api", f"{UNPROVEN_HOST}/shop/api", True, True),
+        ("**/*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, True),
+        ("**/web/api", f"{UNPROVEN_HOST}/shop/api", False, False),
+        ("*/web/api", f"{UNPROVEN_HOST}/shop/api", False, False),
+        ("[!r]*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("u*/shop/**", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("*.[!c]*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("*.invalid/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
+        (f"{UNPROVEN_HOST}/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("**/[!r]*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("**/[r]*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
+        ("**/**/u*/shop/api", f"{UNPROVEN_HOST}/shop/api", True, False),
         ("registry.example.com/shop/api", None, True, False),
     ],
 )
@@ -722,6 +733,8 @@ def test_an_override_tightens_for_every_name_that_a_registry_may_have_and_loosen
 
     assert tightens == (policy.thresholds.low == 0)
     assert loosens == ("pem" in policy.allow)
+    waived = EffectivePolicy(waivers=(Waiver("W-1", ("pem",), images=(pattern,)),))
+    assert loosens == bool(for_image(waived, image).waivers)
 
 
 def test_an_exempt_finding_uses_up_what_the_deployed_image_has():

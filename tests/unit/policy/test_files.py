@@ -78,5 +78,20 @@ def test_the_files_that_a_policy_reads_are_found_in_wrong_ones_too(tmp_path):
     assert () == files_read("default")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_a_text_that_is_no_yaml_mentions_is_among_the_files_that_are_read(encoding, tmp_path):
+    for name in ("org.yml", "my grand.yml", "known.json", "base", "other.yml", "quoted name.yml"):
+        (tmp_path / name).write_text("version: 1\n")
+    (tmp_path / "org.yml").write_text("extends:\n  - my grand.yml\n\tx: [\n")
+    text = (
+        "extends: [./org.yml, nosuch.yml, ../outside.yml, 'quoted name.yml']\nname: a\tb\n\tx: y\nbaseline:\n  file: known.json\n  - base\n"
+    )
+    (tmp_path / "top.yml").write_text(text, encoding)
+
+    found = {os.path.relpath(path, tmp_path) for path in files_read(str(tmp_path / "top.yml"))}
+
+    assert {"top.yml", "org.yml", "my grand.yml", "known.json", "base", "quoted name.yml"} == found
+
+
 def test_the_files_of_a_policy_in_a_pipe_are_not_waited_for(pipe):
     assert (os.path.realpath(pipe),) == files_read(str(pipe))

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ci_gate.model import Finding, Inventory
-from ci_gate.policy.effective import Baseline, BaselineEntry, DenyClause, EffectivePolicy, NamedPolicy, Thresholds
+from ci_gate.policy.effective import Baseline, BaselineEntry, DenyClause, EffectivePolicy, NamedPolicy, Override, Thresholds
 from ci_gate.policy.judging.evaluate import evaluate
+from ci_gate.policy.language import permits
 from ci_gate.policy.language.inherit import SCALARS, inherit, own_policy, value_of
+from ci_gate.policy.language.origins import trace_origins
 from ci_gate.policy.language.schema import Policy
 
 ALL = ("allow", "waivers", "baseline", "baseline_denied", "exempt", "extra_keys")
@@ -445,3 +447,52 @@ def test_every_field_of_the_effective_policy_is_inherited():
     assert replace(up, permit=()) == policy
     assert all(getattr(up, entry.name) != getattr(EffectivePolicy(), entry.name) for entry in fields(EffectivePolicy))
     assert Thresholds(high=1) == policy.thresholds
+
+
+def test_many_large_parents_are_held_against_each_other_without_comparing_every_override_with_every_other(monkeypatch):
+    looked_at = Counter()
+    all_matching = permits.all_matching
+
+    def counted(entries, keys):
+        looked_at["entries"] += len(tuple(entries))
+        return all_matching(entries, keys)
+
+    monkeypatch.setattr(permits, "all_matching", counted)
+    parents = []
+    for place in range(4):
+        overrides = tuple(Override((f"*/{place}/{number}",), allow=("pem",)) for number in range(300))
+        parents.append(NamedPolicy(f"p{place}", EffectivePolicy(thresholds=Thresholds(high=0), overrides=overrides)))
+
+    assert 4 * 3 * 300 == len(inherit(document(extends=["a"]), None, parents).asks)
+    assert 1 == looked_at["entries"]
+
+
+def test_parents_with_the_same_override_permit_each_other_what_it_says_however_it_is_divided():
+    says = {"images": ["*/a", "*/b"], "allow": {"keys": ["sqlite"]}, "waivers": [WAIVER]}
+    whole = parent("whole", thresholds={"high": 0}, overrides=[says])
+    parts = parent(
+        "parts",
+        thresholds={"high": 0},
+        overrides=[
+            {"images": ["*/b", "*/c", "*/a"], "allow": {"keys": ["sqlite"]}},
+            {"images": ["*/a", "*/b"], "waivers": [WAIVER], "thresholds": {"low": 1}},
+        ],
+    )
+
+    assert [(("extends", 1), "sqlite", "whole", "allow")] == asked({"extends": ["whole", "parts"]}, whole, parts)
+
+
+def test_where_an_override_was_written_is_found_without_looking_at_all_of_it_for_each_of_its_entries(monkeypatch):
+    hashed = Counter()
+    of_all = Override.__hash__
+
+    def counted(override):
+        hashed["overrides"] += 1
+        return of_all(override)
+
+    own = EffectivePolicy(overrides=(Override(("*/a",), allow=tuple(f"k{number}" for number in range(500))),))
+    monkeypatch.setattr(Override, "__hash__", counted)
+    origins = trace_origins(own, own, lambda _: "p:1", ())
+
+    assert "p:1" == origins["overrides[0].allow.k499"]
+    assert hashed["overrides"] < 10

@@ -610,6 +610,15 @@ def test_twenty_policies_are_enough(write):
     assert cause[1] == "extends, entry 20: more than 20 policies extend each other"
 
 
+def test_no_further_parent_is_read_once_they_hold_too_many_values_together(write, monkeypatch):
+    monkeypatch.setattr("ci_gate.policy.language.load.MAX_NODES", 30)
+    large = GOOD[11:] + "extra_keys: [k1, k2, k3, k4, k5]\n"
+    write(a=large, b=large, c=large, d=large, all="extends: [./a.yml, ./b.yml, ./c.yml, ./d.yml]\n")
+
+    (cause,) = causes_of("all.yml")
+    assert cause[1] == "extends, entry 4: the policies that extend each other hold more than 30 values before this one"
+
+
 def test_a_parent_that_is_named_in_two_ways_is_listed_twice(write):
     write(p="extends: [./a.yml, a.yml, sub/../a.yml]\n", a=GOOD[11:], sub__b=GOOD[11:])
 

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 
 from ci_gate.policy.effective import Baseline, DenyClause, EffectivePolicy, Override, Thresholds, Waiver, WaiverRules
-from ci_gate.policy.judging.keys import denied_keys
+from ci_gate.policy.judging.keys import denied_keys, key_rules
 from ci_gate.policy.language.load import load_policy, parse_policy
 from ci_gate.policy.show import Shown, narrowed, show_json, show_yaml
 
@@ -91,6 +91,31 @@ LOSSES = {
 @pytest.mark.parametrize("kind", LOSSES)
 def test_what_the_language_cannot_say_is_told(kind):
     assert "# NOT THE SAME when loaded again: " in show_yaml(_shown(LOSSES[kind]))
+
+
+def test_a_glob_beside_an_exception_that_is_lost_still_denies_keys_that_nobody_knows():
+    policy = EffectivePolicy(deny=(DenyClause(("*_private_key",), (), ("otr_private_key",)), DenyClause(("pem",))), unknown_keys="count")
+    again = parse_policy(show_yaml(_shown(policy)), origin="p").policy
+
+    for loaded in (policy, again):
+        assert key_rules(loaded).denies("ODD_private_key")
+
+
+@pytest.mark.parametrize(
+    ("levels", "limits", "printed"),
+    [
+        (("high", "medium"), Thresholds(medium=0), "medium"),
+        (("high", "medium"), Thresholds(high=0, medium=0), "error"),
+        (("high", "medium"), Thresholds(total=0), "high"),
+        (("error", "low"), Thresholds(high=0), "error"),
+        (("error", "low"), Thresholds(low=0), "error"),
+    ],
+)
+def test_of_several_levels_the_one_that_is_as_strict_as_all_is_printed(levels, limits, printed):
+    text = show_yaml(_shown(EffectivePolicy(unknown_levels=levels, thresholds=limits)))
+
+    assert (printed,) == parse_policy(text, origin="p").policy.unknown_levels
+    assert f"; {printed} is printed." in text
 
 
 def test_exceptions_of_one_clause_do_not_reach_another_when_loaded_again():

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 
 import pytest
 
+from ci_gate.errors import UsageError
 from ci_gate.policy.language.load import load_policy, parse_policy
 from ci_gate.policy.language.schema import SECTIONS, field_names
 from ci_gate.policy.selftest import run_tests
@@ -70,10 +71,15 @@ def test_every_example_can_be_put_in_force(starter):
         assert load_policy(starter).policy.waivers
 
 
-def test_a_hostile_file_name_stays_a_text(tmp_path):
-    name = 'a": \n#{x}.json'
+@pytest.mark.parametrize("name", ['a": \n#{x}.json', "b\x7f.json", "b\x85\u2028\ufeff\U000e0001\uffff\\é😀.json"])
+def test_a_hostile_file_name_stays_a_text(name, tmp_path):
     (tmp_path / name).write_text(EMPTY)
     text = starter_text(TODAY, StarterBaseline(name, TODAY))
 
     (baseline,) = parse_policy(text, origin="p", folder=tmp_path).policy.baselines
     assert name == baseline.file
+
+
+def test_a_file_name_that_no_policy_can_spell_is_refused():
+    with pytest.raises(UsageError, match=r"b\\udcff\.json"):
+        starter_text(TODAY, StarterBaseline("b\udcff.json", TODAY))

@@ -77,6 +77,8 @@ def test_a_server_without_a_date_leaves_the_clock_unknown():
         (SCAN, NO_PERMISSION, State.WARNING),
         (SCAN, refused(RefusedError, "TaskNumEmpty"), State.OK),
         (SCAN, refused(ParameterRefusedError, "InvalidParameter"), State.WARNING),
+        (SCAN, refused(RefusedError, "ServiceNotOpened"), State.WARNING),
+        (SCAN, refused(RefusedError, "InvalidAction.NotFound"), State.WARNING),
         (SCAN, ProtocolError("the answer breaks the contract", advice="Report it."), State.WARNING),
     ],
 )
@@ -127,7 +129,12 @@ def test_proxies_are_named_without_their_passwords():
     assert network.detail == "https_proxy proxy.example.com:3128; NO_PROXY example.com; SSL_CERT_FILE /etc/ca.pem"
 
 
-@pytest.mark.parametrize("proxy", ["http://[bad", "http://h:99999", "http://user:CANARY@"])
+@pytest.mark.parametrize("proxy", ["http://ci:2024/CANARY@proxy:3128", "http://ci:CA@NARY@proxy:3128/", "ci:p#CANARY?@proxy:3128"])
+def test_a_password_that_is_not_escaped_is_not_taken_for_the_host(proxy):
+    assert "HTTPS_PROXY proxy:3128" == local_lines({"HTTPS_PROXY": proxy})[1].detail
+
+
+@pytest.mark.parametrize("proxy", ["http://[bad", "http://h:99999", "http://user:CANARY@", "http://user:CANARY"])
 def test_a_proxy_that_is_none_is_not_quoted(proxy):
     assert "CANARY" not in local_lines({"HTTPS_PROXY": proxy})[1].detail
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ci_gate.deadline import Deadline
@@ -79,18 +81,24 @@ def test_without_the_servers_time_only_the_task_itself_counts(image, before):
     timeless = ScanRequest("ours", joined=False, at_ms=None)
 
     assert _Progress.DONE not in looks(scan(image, timeless, before=before))
-    assert _Progress.DONE is looks(scan(image, timeless, before=before, tasks=DONE))[-1]
+    assert (image is not before) == (_Progress.DONE is looks(scan(image, timeless, before=before, tasks=DONE))[-1])
 
 
 def test_a_task_that_succeeded_gives_the_listing_a_moment_to_follow():
-    assert [_Progress.WAITING, _Progress.WAITING, _Progress.DONE] == looks(scan(OLD, tasks=DONE), 3)
+    assert [_Progress.WAITING, _Progress.WAITING, _Progress.DONE] == looks(scan(NO_TIME, tasks=DONE), 3)
+
+
+@pytest.mark.parametrize("before", [OLD, NO_TIME, None])
+def test_a_listing_that_stays_with_an_older_success_is_not_believed_whatever_the_task_says(before):
+    assert _Progress.DONE not in looks(scan(OLD, before=before, tasks=DONE), 9)
 
 
 @pytest.mark.parametrize(
     ("image", "before", "seen_running", "done"),
     [
         (OLD, OLD, False, False),
-        (OLD, OLD, True, True),
+        (OLD, OLD, True, False),  # it ran, and fell back to what it was
+        (NO_TIME, OLD, True, True),
         (NEW, OLD, False, True),
         (NO_TIME, OLD, False, False),
         (OLD, UNSCANNED, False, True),
@@ -116,7 +124,7 @@ def test_a_success_with_a_fatal_result_is_a_failure_however_it_is_proven():
     fatal = Image("u", DIGEST, scan_status="SUCCESS", scan_result="TASK_NOT_SUPPORT_REGION", last_scan_ms=OLD.last_scan_ms)
 
     assert _Progress.FAILED is looks(scan(fatal, before=OLD))[0]
-    assert _Progress.FAILED is looks(scan(fatal, before=fatal, tasks=DONE))[-1]
+    assert _Progress.FAILED is looks(scan(replace(fatal, last_scan_ms=NEW.last_scan_ms), before=fatal, tasks=DONE))[-1]
 
 
 def test_a_new_scan_that_is_too_old_again_is_not_taken():
