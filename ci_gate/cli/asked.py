@@ -44,8 +44,8 @@ def images_asked(options: CheckOptions) -> tuple[Asked, ...]:
     _check_number(options, texts)
     since = ImageReference.parse(options.since) if options.since is not None else None
     references = [ImageReference.parse(text) for text in texts]
-    if len({reference.pinned_to(reference.digest) for reference in references}) != len(references):
-        raise UsageError("an image is named twice", advice="Name each image once; of one digest, tags do not count.")
+    if len(set(map(str, references))) != len(references):
+        raise UsageError("an image is named twice", advice="Name each image once.")
     if options.metadata_file is not None:
         if not references:
             raise UsageError("--metadata-file needs an IMAGE", advice="Name the image whose digest the file holds.")

@@ -84,12 +84,14 @@ class TestNamesOfTheRegistry:
         "version: 1\nname: p\nthresholds: {low: 9}\nevidence: {settle: 0s}\noverrides:\n  - images: [REGISTRY]\n    thresholds: {low: 0}\n"
     )
 
-    @pytest.mark.parametrize("host", ["registry.example.com", "registry-vpc.example.com", "registry.example.com:443"])
-    @pytest.mark.parametrize("pattern", ["registry.example.com/shop/**", "registry-internal.example.com/shop/api"])
+    @pytest.mark.parametrize("host", ["eg-registry.REGION", "eg-registry-vpc.REGION", "eg-registry.REGION:443"])
+    @pytest.mark.parametrize("pattern", ["eg-registry.REGION/shop/**", "eg-registry-internal.REGION/shop/api"])
     def test_what_tightens_holds_for_every_name_of_the_registry(self, gate, host, pattern):
-        policy = gate.policy(self.tighter.replace("REGISTRY", pattern))
+        region = "cn-hangzhou.cr.aliyuncs.com"
+        policy = gate.policy(self.tighter.replace("REGISTRY", pattern.replace("REGION", region)))
+        world = gate.world(image(finding(), reference=NAME.replace("registry.example.com", f"eg-registry.{region}")))
 
-        finished = gate.check(gate.world(image(finding())), "-p", policy, reference=REFERENCE.replace("registry.example.com", host))
+        finished = gate.check(world, "-p", policy, reference=REFERENCE.replace("registry.example.com", host.replace("REGION", region)))
 
         assert 10 == finished.code, finished.err
 
@@ -198,7 +200,7 @@ class TestSince:
         ("world", "code"),
         [
             ({"images": 0}, 20),  # the deployed image is not known
-            ({"scan": [{"status": "FAILED"}]}, 20),
+            ({"scan": [{"status": "FAIL"}]}, 20),
             ({"faults": [{"kind": "short_page", "action": "DescribeImageSensitiveFileByKey", "image_uuid": "older", "rows": 1}]}, 20),
         ],
     )

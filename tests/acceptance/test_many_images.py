@@ -145,10 +145,9 @@ def test_nobody_who_names_images_is_waited_for_longer_than_for_all_else(gate, mo
             assert time.monotonic() - started < 10
 
 
-@pytest.mark.parametrize("other", [named("a").replace("registry", "Registry"), named("a").replace("@", ":1@")])
-def test_one_image_in_two_spellings_is_named_twice(other):
+def test_one_image_in_two_spellings_is_named_twice():
     with pytest.raises(UsageError, match="twice"):
-        images_asked(CheckOptions(images=(named("a"), other)))
+        images_asked(CheckOptions(images=(named("a"), named("a").replace("registry", "Registry"))))
 
 
 def test_two_tags_are_two_images():

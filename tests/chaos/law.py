@@ -135,10 +135,12 @@ def _untrue(case: Case, outcome: Outcome):
 def _is_fair(case: Case) -> bool:
     """Whether nothing goes wrong.
 
-    Under a cap of a few rows there is no second page size that could tell rows that are alike apart; and where no scan may be asked for,
-    an image that is not listed yet is not waited for.
+    Under a cap of a few rows there is no second page size that could tell rows that are alike apart, and one that is not echoed looks like
+    lost rows; and where no scan may be asked for, an image that is not listed yet is not waited for.
     """
-    small = (case.world["quirks"]["page_size_cap"] or _FAIR_CAP) < _FAIR_CAP
+    quirks = case.world["quirks"]
+    cap = quirks["page_size_cap"]
+    small = cap is not None and (cap < _FAIR_CAP or not quirks.get("cap_echoed", True))
     late = case.scan == "never" and any("listed_after" in image for image in case.world["images"])
     return not case.faults and not small and not late and case.world["account"]["token_expires_after_calls"] is None
 
