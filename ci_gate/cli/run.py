@@ -15,7 +15,7 @@ from ci_gate.cli.github import GithubStep
 from ci_gate.cli.output import describe_call, say
 from ci_gate.cli.progress import Progress
 from ci_gate.cli.reporting import policy_to_load, run_with_reports, wanted_reports
-from ci_gate.cli.signals import RunSignal
+from ci_gate.cli.signals import RunSignal, signal_behind
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageError, bug
 from ci_gate.model import SourceInfo
@@ -111,7 +111,9 @@ class _Run:
             self.deadline.cancel()
             return self.ended(signal.error.causes)
         except Exception as error:  # noqa: BLE001 - a bug is reported in every report, too
-            return self.ended((bug(error),))
+            behind = signal_behind(error)
+            self.deadline.cancel()
+            return self.ended(behind.error.causes if behind is not None else (bug(error),))
         return self.ended(())
 
     def _decide(self) -> None:

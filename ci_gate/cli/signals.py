@@ -24,6 +24,14 @@ class RunSignal(BaseException):
         self.error = error
 
 
+def signal_behind(error: BaseException) -> RunSignal | None:
+    """Return the signal that an error came of: it can arrive where a library turns whatever is raised into an error of its own."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, RunSignal):
+        seen = seen.__cause__ or seen.__context__
+    return seen
+
+
 def _raise(number: int, _frame: FrameType | None) -> None:
     if number == signal.SIGINT:
         raise RunSignal(InterruptedRunError("interrupted by SIGINT", advice=_AGAIN))

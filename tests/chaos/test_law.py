@@ -28,7 +28,7 @@ def case(*findings, seconds=30.0, faults=(), **world):
     return Case({**right, **world}, POLICIES[0], "auto", seconds)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2])
 def test_the_law_holds_over_random_schedules(number):
     codes = search(30, number).codes
 
