@@ -51,6 +51,6 @@ def demo(report_dir: Path) -> ExitCode:
             raise ReportError("the reports of the demonstration could not be written", advice="Choose another --report-dir.")
         if got is not code:
             raise InternalError(f"the demonstration ended with {int(got)} where {int(code)} was due", advice="Report this as a bug.")
-        say(f"\n{explained[name]}\nReports: {folder}/junit.xml, summary.md, result.json")
+        say(f"\n{explained[name]}\nReports: {folder}/junit.xml, summary.md, results.sarif, result.json")
     say("\nBoth verdicts are as they should be. Next: read the summary.md of each, then try `ci-gate check --help`.")
     return ExitCode.PASSED
