@@ -98,14 +98,20 @@ def _read_deployed(
     """
     # Its scan may be old and its rules incomplete: what it misses only makes more findings count as new. None is asked for: it costs.
     lenient = replace(rules, max_scan_age_s=None, rule_coverage="off", vendor_whitelist="report", may_request_scan=False)
-    older, _ = source.find_image(reference, None, lenient, deadline)
+    older, identity = source.find_image(reference, None, lenient, deadline)
     if older.uuid == image.uuid or older.digest == image.digest:
         raise IncompleteError(
             "this is the very image that is judged: compared with itself, every finding would be an old one",
             advice="Name the image that is deployed now by its digest; a tag may have moved with the push.",
         )
+    if reference.digest is None and dict(identity.figures)["registry"] != "told":
+        raise IncompleteError(
+            f"it is not known: the service does not say whether the image with that tag is in {reference.registry}, or another one is",
+            advice="Name the image that is deployed now by its digest.",
+        )
     older, _ = source.await_scan(older, lenient, deadline)
     inventory = source.read_findings(older, lenient, deadline)
+    source.confirm(older, reference, deadline)
     for cause in (*inventory.causes, *(proof.cause for proof in inventory.proofs if proof.cause is not None)):
         raise error_for(cause)
     known = Counter(finding.fingerprint for finding in inventory.findings)

@@ -31,6 +31,8 @@ _PATH_PART = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?"
 )
+_MAX_PATH = 255  # clients of registries take no more
+_SHOWN = 200  # characters of what somebody wrote
 _EXAMPLE = "registry.example.com/shop/api:1.4.2@sha256:<64 hex digits>"
 
 
@@ -62,10 +64,12 @@ class ImageReference:
             raise _no_reference(text, "it does not start with a registry host")
         path, colon, tag = path.partition(":")
         if colon and not _TAG.fullmatch(tag):
-            raise _no_reference(text, f"{tag!r} is no tag")
+            raise _no_reference(text, f"{tag[:_SHOWN]!r} is no tag")
         parts = path.split("/")
         if not all(_PATH_PART.fullmatch(part) for part in parts):
-            raise _no_reference(text, f"{path!r} is no repository path (lower case letters, digits and separators)")
+            raise _no_reference(text, f"{path[:_SHOWN]!r} is no repository path (lower case letters, digits and separators)")
+        if len(path) > _MAX_PATH:
+            raise _no_reference(text, f"the repository path has more than {_MAX_PATH} characters")
         if at and not (digest.startswith("sha256:") and _HEX64.fullmatch(digest.removeprefix("sha256:"))):
             raise _no_reference(text, "the part behind '@' is no digest (sha256: and 64 lower case hex digits)")
         return cls(host.lower(), "/".join(parts[:-1]), parts[-1], tag if colon else None, normalise_digest(digest) if at else None)
@@ -100,12 +104,27 @@ def public_registry(host: str) -> str:
 
 
 def _no_reference(text: str, why: str) -> UsageError:
-    return UsageError(f"{text[:200]!r} is no image reference: {why}", advice=f"Write it like {_EXAMPLE}.")
+    return UsageError(f"{text[:_SHOWN]!r} is no image reference: {why}", advice=f"Write it like {_EXAMPLE}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A uuid under which an image is listed, and what the listing tells of its scan. Times are milliseconds since the epoch, UTC."""
+
+    uuid: str
+    scan_status: str = ""
+    scan_result: str = ""
+    scan_progress: int | None = None
+    last_scan_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What Security Center knows of an image. Times are milliseconds since the epoch, UTC; ``digest`` is bare hex."""
+    """What Security Center knows of an image. Times are milliseconds since the epoch, UTC; ``digest`` is bare hex.
+
+    One digest in one registry is one image; the service may keep an entry of it for each tag. ``uuid`` and ``tag`` are those of the entry
+    that was asked for; the scan is that of all entries together, and ``entries`` tells what it is made of.
+    """
 
     uuid: str
     digest: str
@@ -121,7 +140,12 @@ class Image:
     scan_progress: int | None = None
     last_scan_ms: int | None = None
     scan_requested: bool = False  # this run had it scanned
-    others: tuple[str, ...] = ()  # uuids of more entries of this digest in its registry: what they hold is read as well
+    entries: frozenset[Entry] = frozenset()
+
+    @property
+    def uuids(self) -> tuple[str, ...]:
+        """The uuids under which it is listed, its own first: what each holds is read."""
+        return (self.uuid, *sorted({entry.uuid for entry in self.entries} - {self.uuid}))
 
 
 @dataclass(frozen=True, slots=True)

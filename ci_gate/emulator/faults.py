@@ -116,10 +116,12 @@ class DelayFault(BaseFault):
 
 
 class StallFault(BaseFault):
-    """Status and headers, then a body that drips one byte a second and never ends."""
+    """An answer that drips one byte a second and never ends."""
 
     kind: Literal["stall"]
     """The kind of the fault."""
+    where: Literal["head", "body"] = "body"
+    """In which part of the answer: its headers do not end, or they do, and the body does not."""
 
 
 class CloseFault(BaseFault):

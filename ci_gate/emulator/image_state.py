@@ -127,6 +127,8 @@ class ImageState:
         """The time of the last scan (``LastScanTime``), milliseconds since the epoch, if there is one."""
         if isinstance(self.stage, RequestedStage):
             return self._last_ms
+        if self.stage.last == "now":
+            return self._timeline.at_ms(self._stage_began_s)
         return None if self.stage.last is None else self._timeline.moment(self.stage.last)
 
     def pass_time(self) -> None:

@@ -133,11 +133,23 @@ async def _redirect(fault: f.RedirectFault, sent: Sent) -> web.StreamResponse:
     return web.Response(status=fault.status, headers={**sent.headers, "Location": fault.location})
 
 
-async def _stall(_: f.StallFault, sent: Sent) -> web.StreamResponse:
+async def _stall(fault: f.StallFault, sent: Sent) -> web.StreamResponse:
+    if fault.where == "head":
+        return await _stall_head(sent.request)
     response = await _begin(sent)
     while True:
         await _write(response, b" ")
         await asyncio.sleep(1)
+
+
+async def _stall_head(request: web.Request) -> web.StreamResponse:
+    """Write the first header byte by byte, past the server, which sends all of them at once."""
+    next_bytes = b"HTTP/1.1 200 OK\r\nX-Stall: "
+    while request.transport is not None and not request.transport.is_closing():
+        request.transport.write(next_bytes)
+        next_bytes = b"."
+        await asyncio.sleep(1)
+    return web.Response(status=499)
 
 
 async def _close(_: f.CloseFault, sent: Sent) -> web.StreamResponse:

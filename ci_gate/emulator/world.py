@@ -6,6 +6,7 @@ Its parts stand in ``images`` (repositories, findings and scans too), ``account`
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,14 +27,20 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 DEMO_WORLD = "demo.yaml"
+MAX_PROBLEMS = 50  # nobody mends more than that in one go
+_MAX_MESSAGE = 1_000  # names of fields and of images are as long as somebody likes
 
 
 class WorldError(Exception):
-    """A world file does not load; ``problems`` holds all that is wrong with it."""
+    """A world file does not load; ``problems`` holds what is wrong with it, the first fifty told, in short, and the others counted."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = problems
+        more = problems[MAX_PROBLEMS:]
+        told = tuple(replace(problem, message=problem.message[:_MAX_MESSAGE]) for problem in problems[:MAX_PROBLEMS])
+        if more:
+            told = (*told, replace(more[0], message=f"and {len(more)} more mistakes, not shown"))
+        super().__init__("; ".join(map(str, told)))
+        self.problems = told
 
 
 class World(Strict):
@@ -125,7 +132,9 @@ def _sentence(fault: ErrorDetails) -> str:
 
 def _contradictions(world: World, document: Document) -> set[Problem]:
     """Find what each model alone cannot see."""
-    places: list[tuple[tuple[str | int, ...], str]] = [(("images", *path), problem) for path, problem in _image_contradictions(world)]
+    places = list(_unspeakable(world))
+    if not places:  # ids are made of names
+        places = [(("images", *path), problem) for path, problem in _image_contradictions(world)]
     known = {*catalog_keys(), *world.rules_extra}
     for name in ("rules_off", "rules_absent"):
         for index, key in enumerate(getattr(world, name)):
@@ -137,6 +146,15 @@ def _contradictions(world: World, document: Document) -> set[Problem]:
             places.append((("repositories", index), f"the repository {repository.reference} stands twice in one instance"))
         seen[repository.place] = repository.reference
     return {Problem(*document.place(path), problem) for path, problem in places}
+
+
+def _unspeakable(world: World) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Find names that hold half a character, a line break, or what else cannot be printed."""
+    for kind, named in (("images", world.images), ("repositories", world.repositories)):
+        for index, one in enumerate(named):
+            for name in ("reference", "registry_type", "instance_id", "region_id"):
+                if not getattr(one, name).isprintable():
+                    yield (kind, index, name), f"{name}: it holds a character that cannot be printed"
 
 
 def _image_contradictions(world: World) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -68,8 +68,10 @@ def read_yaml(raw: bytes) -> Document:
     """
     if len(raw) > MAX_BYTES:
         raise YamlError(Problem(0, 0, f"the file is larger than {MAX_BYTES // 1024 // 1024} MiB"))
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False  # YAML lets a name be used again; a warning would quote the file
     try:
-        node = YAML(typ="safe", pure=True).compose(raw.decode("utf-8-sig"))
+        node = yaml.compose(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise YamlError(Problem(0, 0, "the file is not UTF-8")) from None
     except MarkedYAMLError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import partial
@@ -78,9 +77,8 @@ def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan
 
 def read_all_entries(transport: Transport, image: Image, rules: EvidenceRules, scan_range: ScanRange, deadline: Deadline) -> Inventory:
     """Read every finding of an image under each of its uuids: one digest can be listed several times, each entry with a scan of its own."""
-    inventory = read_findings(transport, image, rules, scan_range, deadline)
-    for uuid in image.others:
-        other = read_findings(transport, replace(image, uuid=uuid), rules, scan_range, deadline)
+    inventory, *others = (read_findings(transport, replace(image, uuid=uuid), rules, scan_range, deadline) for uuid in image.uuids)
+    for other in others:
         causes = tuple(dict.fromkeys((*other.causes, *(proof.cause for proof in other.proofs if proof.cause is not None))))
         left = _told_apart(other) - _told_apart(inventory)
         more = [finding for finding in other.findings if _take(left, finding)]
@@ -102,7 +100,8 @@ def _with_more(proof: Proof, more: int) -> Proof:
     if proof.name != "consistent":
         return proof
     figures = dict(proof.figures)
-    figures["second_route_added"] = int(figures["second_route_added"]) + more
+    for name in ("second_route_added", "second_route_total"):
+        figures[name] = int(figures[name]) + (more if figures[name] != -1 else 0)
     return replace(proof, detail=f"{proof.detail}; {more} more are listed under another uuid of the digest", figures=tuple(figures.items()))
 
 
@@ -112,23 +111,23 @@ def prove_settled(
     inventory: Inventory,
     rules: EvidenceRules,
     scan_range: ScanRange,
-    server_ms: int | None,
+    asked_ms: int | None,
     deadline: Deadline,
 ) -> tuple[Inventory, Proof]:
     """Read the inventory of a fresh scan again after ``evidence.settle``, until two readings agree: success can come before the findings.
 
-    Where nothing else says that the scan is fresh, its time does, and only an empty inventory is doubted. A scan that this run asked for,
-    or waited for, is fresh whatever its time, and its first findings may be those of the scan before.
+    A scan is fresh that ended less than 60 s before its findings were asked for, as far as that is known, or that this run asked for or
+    waited for, whatever its time. Its first findings may be some of its own, or those of the scan before.
 
-    :param server_ms: the server's time, milliseconds since the epoch; ``None`` where it sent none.
+    :param asked_ms: when the findings were first asked for, milliseconds since the epoch; ``None`` where nobody knows.
     :return: the inventory to judge, and the proof.
     """
-    if inventory.causes or any(proof.cause for proof in inventory.proofs) or (inventory.findings and not image.scan_requested):
-        return inventory, Proof("settled", ProofState.NOT_ASKED, "only a listing without findings is read again")
-    age_ms = None if server_ms is None or image.last_scan_ms is None else _age_ms(image.last_scan_ms, server_ms)
+    if inventory.causes or any(proof.cause for proof in inventory.proofs):
+        return inventory, Proof("settled", ProofState.NOT_ASKED, "only what was read whole is read again")
+    age_ms = None if asked_ms is None or image.last_scan_ms is None else asked_ms - image.last_scan_ms
     if age_ms is not None and age_ms >= _FRESH_SCAN_MS and not image.scan_requested:
         age_s = age_ms // 1000
-        return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s ago", (("scan_age_s", age_s),))
+        return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s before", (("scan_age_s", age_s),))
     for _ in range(_SETTLING_LOOKS):
         if not deadline.sleep(rules.settle_s):
             return inventory, _unsettled("the scan ended just now, and there was no time to look again")
@@ -140,11 +139,6 @@ def prove_settled(
             said = f"read again after {rules.settle_s:.0f} s: {len(inventory.findings)} findings"
             return inventory, Proof("settled", ProofState.HELD, said, figures)
     return inventory, _unsettled(f"the scan ended just now, and its findings still change after {_SETTLING_LOOKS} looks")
-
-
-def _age_ms(last_scan_ms: int, server_ms: int) -> int:
-    """Return how old a scan is by the clock of the server or ours, whichever says less: a `Date` ahead must not make a fresh scan old."""
-    return min(server_ms, int(time.time() * 1000)) - last_scan_ms
 
 
 def _unsettled(what: str) -> Proof:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError
-from ci_gate.model import EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest
+from ci_gate.model import Entry, EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest, public_registry
 from ci_gate.security_center.contracts import to_int
 from ci_gate.security_center.criteria import INSTANCES
 from ci_gate.security_center.repositories import hosts_of, is_in_repository, names_of, namespace_of, path_of
+from ci_gate.security_center.scan_requests import FAILED, JOINED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ci_gate.deadline import Deadline
     from ci_gate.security_center.contracts import JsonObject
     from ci_gate.security_center.criteria import Images
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 _INFOS = "DescribeImageInfoList"
 _SHOWN_CANDIDATES = 5
 _MAX_UUIDS = 50
+FINE_RESULTS = {"", "SUCCESS", JOINED}  # the last: someone else's task did the scan
 _FIRST_MOMENT_MS = 1_500_000_000_000  # July 2017, before there was this API: an earlier time, or one in seconds, tells nothing
 HOW_TO_GET_A_DIGEST = (
     "Name the image by digest: pass --metadata-file with the file that `docker buildx build --metadata-file FILE` wrote, or append "
@@ -62,22 +67,16 @@ def identify(rows: list[JsonObject], reference: ImageReference) -> tuple[Image, 
     matching = [row for row in rows if _matches(row, reference)]
     if not matching:
         return None
-    image = _only_one(matching, reference)
-    told = all(hosts_of(row) for row in matching)
-    proof = identity_proof(image, reference, candidates=len(rows), registry_told=told)
-    uuids = {row["Uuid"] for row in matching}
-    if len(uuids) > 1:
-        # One digest in one registry is one image; the service may keep an entry of it for each tag.
-        if len(uuids) > _MAX_UUIDS:
-            raise IncompleteError(
-                f"{reference} is listed under {len(uuids)} uuids, which are too many to read",
-                advice="Name the one that is meant with --image-uuid.",
-                action=INSTANCES,
-            )
-        image = replace(image, others=tuple(sorted(uuids - {image.uuid})))
-        detail = f"{proof.detail}; it is listed under {len(uuids)} uuids, the scan of {image.uuid} counts and the findings of all"
-        proof = replace(proof, detail=detail, figures=(*proof.figures, ("uuids", len(uuids))))
-    return image, proof
+    if len({_place(row) for row in matching}) > 1:
+        shown = "; ".join(_describe(row) for row in matching[:_SHOWN_CANDIDATES])
+        raise IncompleteError(
+            f"{reference} is ambiguous, Security Center lists {len(matching)} images for it: {shown}",
+            advice="Name the one that is meant with --image-uuid.",
+            action=INSTANCES,
+        )
+    # One image under several tags: the row of the asked tag, else the one that was scanned last.
+    chosen = max(matching, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"]))
+    return _identified(rows, chosen, reference)
 
 
 def find_by_uuid(images: Images, uuid: str, reference: ImageReference | None, deadline: Deadline) -> tuple[Image, Proof]:
@@ -102,15 +101,15 @@ def find_by_uuid(images: Images, uuid: str, reference: ImageReference | None, de
             request_id=answer.request_id,
         )
     # The list by uuid holds no scan status: the listing of the repository does.
-    rows = _rows_of(images, uuid, infos[0]["RepoName"], _digest(infos[0]), deadline)
-    if not rows or _digest(rows[0]) != _digest(infos[0]) or (reference is not None and not _are_of(rows, reference)):
+    rows = _rows_around(images, uuid, infos[0]["RepoName"], _digest(infos[0]), deadline)
+    chosen = next((row for row in rows if row["Uuid"] == uuid and (reference is None or _matches(row, reference))), None)
+    if chosen is None or _digest(chosen) != _digest(infos[0]):
         raise IncompleteError(
             f"the image with the uuid {uuid!r} is in one list of Security Center and not, or otherwise, in the other",
             advice="Try again in some minutes.",
             action=INSTANCES,
         )
-    image = _image(_agreeing(rows))
-    return image, identity_proof(image, reference, candidates=len(rows), registry_told=bool(hosts_of(rows[0])), by_uuid=True)
+    return _identified(rows, chosen, reference, by_uuid=True)
 
 
 def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
@@ -118,46 +117,24 @@ def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
 
     :raises IncompleteError: if it is no longer listed, or another image is in its place.
     """
-    rows = _rows_of(images, image.uuid, image.repository, image.digest, deadline)
-    if rows and _digest(rows[0]) == image.digest:
-        row = _agreeing(rows)
-        return Sight(replace(_image(row), scan_requested=image.scan_requested, others=image.others), row)
-    what = "another image is in its place now" if rows else "it is no longer listed"
-    raise IncompleteError(
-        f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
-        advice="Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
-        action=INSTANCES,
-    )
+    return _sight(_rows_around(images, image.uuid, image.repository, image.digest, deadline), image)
 
 
 def confirm(images: Images, image: Image, reference: ImageReference | None, deadline: Deadline) -> None:
-    """Make sure that the image is still there with the scan whose findings were read, and that a tag still means it.
+    """Make sure that the image is still there with the scans whose findings were read, and that a tag still means it.
 
     :raises IncompleteError: if it is gone, was scanned again meanwhile, or if its tag moved.
     """
-    now = look_again(images, image, deadline).image
-    if scan_state(now) != scan_state(image):
+    by_tag = reference is not None and reference.digest is None
+    rows = _rows_around(images, image.uuid, image.repository, None if by_tag else image.digest, deadline)
+    now = _sight(rows, image).image
+    if now.entries != image.entries:
         raise IncompleteError(
-            f"the image {image.uuid} was scanned again while its findings were read, its scan is {now.scan_status!r} now",
-            advice="Run again: the new scan may have found more.",
+            f"the image {image.uuid} was scanned again, or listed anew, while its findings were read; its scan is {now.scan_status!r} now",
+            advice="Run again: there may be more findings now.",
             action=INSTANCES,
         )
-    if reference is not None and reference.digest is None:
-        _confirm_tag(images, image, reference, deadline)
-
-
-def scan_state(image: Image) -> tuple[str, str, int | None]:
-    """Return what tells one scan of an image from another."""
-    return image.scan_status.strip().upper(), image.scan_result.strip().upper(), image.last_scan_ms
-
-
-def _confirm_tag(images: Images, image: Image, reference: ImageReference, deadline: Deadline) -> None:
-    """Make sure that a tag still names the image that was read.
-
-    :raises IncompleteError: if it names another one now, or none.
-    """
-    rows = images.of_repository(_names(image.repository), None, lambda row: row["Uuid"] == image.uuid, deadline)
-    if {_digest(row) for row in rows if _matches(row, reference)} != {image.digest}:
+    if reference is not None and by_tag and {_digest(row) for row in rows if _matches(row, reference)} != {image.digest}:
         raise IncompleteError(
             f"the tag of {reference} moved while the gate looked: sha256:{image.digest} was judged, and it names another image now",
             advice="Run again, and name the image by digest: a tag can move at any time.",
@@ -165,30 +142,14 @@ def _confirm_tag(images: Images, image: Image, reference: ImageReference, deadli
         )
 
 
-def identity_proof(image: Image, reference: ImageReference | None, *, candidates: int, registry_told: bool, by_uuid: bool = False) -> Proof:
-    """Build the proof that the digest is the image.
+def runs(scan: Entry | Image) -> bool:
+    """Whether a scan is under way: a status that nobody knows is one that may end."""
+    return _status(scan) not in {"", "SUCCESS", *FAILED}
 
-    :param registry_told: whether the service names the registry's host; otherwise it is not known to be the one asked for.
 
-    :raises IncompleteError: if Security Center lists the image without a digest.
-    """
-    if not re.fullmatch(r"[0-9a-f]{64}", image.digest):
-        raise IncompleteError(
-            f"Security Center lists the image {image.uuid} without a SHA-256 digest, so it cannot be told what was scanned",
-            advice="Wait until the image is synchronised, then run again.",
-            action=INSTANCES,
-        )
-    figures: tuple[tuple[str, int | str], ...] = (
-        ("digest", f"sha256:{image.digest}"),
-        ("uuid", image.uuid),
-        ("rows", candidates),
-        ("registry", "told" if registry_told else "not told"),
-    )
-    unsaid = "" if registry_told or reference is None else f"; the service does not say whether it is in {reference.registry}"
-    if reference is not None and reference.digest is None and not by_uuid:
-        return Proof("identity", ProofState.HELD, f"found by tag, for sha256:{image.digest}: deploy that digest{unsaid}", figures)
-    found = "by uuid" if by_uuid else "by digest"
-    return Proof("identity", ProofState.HELD, f"found {found}: sha256:{image.digest}{unsaid}", figures)
+def is_fatal(scan: Entry | Image) -> bool:
+    """Whether a scan says that it succeeded, with a result that says otherwise."""
+    return _status(scan) == "SUCCESS" and scan.scan_result.strip().upper() not in FINE_RESULTS
 
 
 def why_not_listed(reference: ImageReference, rows: list[JsonObject]) -> str:
@@ -204,10 +165,94 @@ def why_not_listed(reference: ImageReference, rows: list[JsonObject]) -> str:
     return "Check the name, --region, and that the registry is connected to Security Center; a fresh push may take some minutes to appear."
 
 
-def _rows_of(images: Images, uuid: str, repository: str, digest: str, deadline: Deadline) -> list[JsonObject]:
-    """Read the rows of a uuid, a row a tag."""
-    rows = images.of_repository(_names(repository), digest, lambda row: row["Uuid"] == uuid, deadline)
-    return [row for row in rows if row["Uuid"] == uuid]
+def _rows_around(images: Images, uuid: str, repository: str, digest: str | None, deadline: Deadline) -> list[JsonObject]:
+    """Read the rows among which those of a uuid are, and those of its digest; without a digest, all of its repository."""
+    return images.of_repository(_names(repository), digest, lambda row: row["Uuid"] == uuid, deadline)
+
+
+def _sight(rows: list[JsonObject], image: Image) -> Sight:
+    """Find an image again.
+
+    :raises IncompleteError: if it is no longer listed, or another image is in its place.
+    """
+    found = [row for row in rows if row["Uuid"] == image.uuid]
+    same = [row for row in found if _digest(row) == image.digest]
+    if not same:
+        what = "another image is in its place now" if found else "it is no longer listed"
+        raise IncompleteError(
+            f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
+            advice="Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
+            action=INSTANCES,
+        )
+    row = max(same, key=lambda row: row.get("Tag") == image.tag)
+    return Sight(replace(_image(row, _entries(rows, row)), scan_requested=image.scan_requested), row)
+
+
+def _identified(
+    rows: list[JsonObject], chosen: JsonObject, reference: ImageReference | None, *, by_uuid: bool = False
+) -> tuple[Image, Proof]:
+    """Return the image of a row with all its entries, and the proof that the digest is the image.
+
+    :raises IncompleteError: if Security Center lists the image without a digest, or contradicts itself.
+    """
+    digest, uuid = _digest(chosen), chosen["Uuid"]
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise IncompleteError(
+            f"Security Center lists the image {uuid} without a SHA-256 digest, so it cannot be told what was scanned",
+            advice="Wait until the image is synchronised, then run again.",
+            action=INSTANCES,
+        )
+    entries = _entries(rows, chosen)
+    image = _image(chosen, entries)
+    told = all(hosts_of(row) for row in entries)  # otherwise the registry is not known to be the one asked for
+    figures: tuple[tuple[str, int | str], ...] = (
+        ("digest", f"sha256:{digest}"),
+        ("uuid", uuid),
+        ("rows", len(rows)),
+        ("registry", "told" if told else "not told"),
+    )
+    by_tag = reference is not None and reference.digest is None and not by_uuid
+    said = f"found by {'uuid' if by_uuid else 'digest'}: sha256:{digest}"
+    if by_tag:
+        said = f"found by tag, for sha256:{digest}: deploy that digest"
+    if not told and reference is not None:
+        said += f"; the service does not say whether it is in {reference.registry}"
+    if len(image.uuids) > 1:
+        figures = (*figures, ("uuids", len(image.uuids)))
+        said += f"; it is listed under {len(image.uuids)} uuids, the scans and the findings of all count"
+    return image, Proof("identity", ProofState.HELD, said, figures)
+
+
+def _entries(rows: list[JsonObject], chosen: JsonObject) -> list[JsonObject]:
+    """Return the rows of the image of a row: one digest in one registry is one image, under whatever tags and uuids.
+
+    :raises IncompleteError: if a uuid of it is listed as another image, too, or if there are too many.
+    """
+    entries = [row for row in rows if _is_same_image(row, chosen)]
+    uuids = {row["Uuid"] for row in entries}
+    if len(uuids) > _MAX_UUIDS:
+        raise IncompleteError(
+            f"{_describe(chosen)} is listed under {len(uuids)} uuids, which are too many to read",
+            advice="Delete tags of it that nobody needs, or give it a digest of its own.",
+            action=INSTANCES,
+        )
+    if len(entries) < sum(row["Uuid"] in uuids for row in rows):
+        raise IncompleteError(
+            f"Security Center lists the image {chosen['Uuid']} several times, with different digests or places",
+            advice="Try again in some minutes.",
+            action=INSTANCES,
+        )
+    return entries
+
+
+def _is_same_image(row: JsonObject, other: JsonObject) -> bool:
+    hosts, others = ({public_registry(host) for host in hosts_of(each)} for each in (row, other))
+    return _place(row) == _place(other) and path_of(row) == path_of(other) and not (hosts and others and hosts.isdisjoint(others))
+
+
+def _place(row: JsonObject) -> tuple[object, ...]:
+    """Return what tells images apart that have the same name."""
+    return row.get("RegistryType"), row.get("InstanceId"), row.get("RegionId"), _digest(row)
 
 
 def _names(repository: str) -> tuple[str, ...]:
@@ -222,45 +267,6 @@ def _matches(row: JsonObject, reference: ImageReference) -> bool:
     if reference.digest is not None:
         return _digest(row) == reference.digest
     return row.get("Tag") == (reference.tag or "latest")
-
-
-def _are_of(rows: list[JsonObject], reference: ImageReference) -> bool:
-    """Whether rows of one uuid, a row a tag, are of the image: one matches, and none is of another repository or registry."""
-    anywhere = replace(reference, tag=None, digest=_digest(rows[0]))
-    return any(_matches(row, reference) for row in rows) and all(_matches(row, anywhere) for row in rows)
-
-
-def _agreeing(rows: list[JsonObject]) -> JsonObject:
-    """Return one of the rows of a uuid, a row a tag: one whose scan has not succeeded, if there is one.
-
-    :raises IncompleteError: if they tell of different digests, or of different successes.
-    """
-    # A scan that is under way can move between two rows: what is not finished in one of them is waited for.
-    unfinished = [row for row in rows if (row.get("ScaStatus") or "").strip().upper() != "SUCCESS"]
-    said = {((row.get("ScaResult") or "").upper(), to_int(row.get("LastScanTime")), to_int(row.get("ScaProgress"))) for row in rows}
-    if len({_digest(row) for row in rows}) > 1 or (not unfinished and len(said) > 1):
-        raise IncompleteError(
-            f"Security Center lists the image {rows[0]['Uuid']} several times, with different digests or scans",
-            advice="Try again in some minutes.",
-            action=INSTANCES,
-        )
-    return unfinished[0] if unfinished else rows[0]
-
-
-def _only_one(rows: list[JsonObject], reference: ImageReference) -> Image:
-    """Return the one image behind the rows: rows of one digest in one registry are one image."""
-    registries = {(row.get("RegistryType"), row.get("InstanceId"), row.get("RegionId")) for row in rows}
-    digests = {_digest(row) for row in rows}
-    if len(registries) > 1 or len(digests) > 1:
-        shown = "; ".join(_describe(row) for row in rows[:_SHOWN_CANDIDATES])
-        raise IncompleteError(
-            f"{reference} is ambiguous, Security Center lists {len(rows)} images for it: {shown}",
-            advice="Name the one that is meant with --image-uuid.",
-            action=INSTANCES,
-        )
-    # One image under several tags: the row of the asked tag, else the one that was scanned last.
-    chosen = max(rows, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"]))
-    return _image(_agreeing([chosen, *(row for row in rows if row["Uuid"] == chosen["Uuid"])]))
 
 
 def _digest(row: JsonObject) -> str:
@@ -279,8 +285,54 @@ def _moment(value: object) -> int | None:
     return number if number is not None and number >= _FIRST_MOMENT_MS else None
 
 
-def _image(row: JsonObject) -> Image:
-    """Turn a row into an image."""
+def _status(scan: Entry | Image) -> str:
+    return scan.scan_status.strip().upper()
+
+
+def _entry(row: JsonObject) -> Entry:
+    """Turn what a row says of a scan into an entry."""
+    return Entry(
+        uuid=row["Uuid"],
+        scan_status=row.get("ScaStatus") or "",
+        scan_result=row.get("ScaResult") or "",
+        scan_progress=to_int(row.get("ScaProgress")),
+        last_scan_ms=_moment(row.get("LastScanTime")),
+    )
+
+
+def _deciding(entries: Iterable[Entry]) -> Entry:
+    """Return the entry whose scan is that of all of them.
+
+    That is one that runs; else a failure, unless a success is known to be later; else the success that ended last, for all that is known.
+
+    :raises IncompleteError: if a uuid is listed with different successes.
+    """
+    entries = sorted(entries, key=lambda entry: (math.inf if entry.last_scan_ms is None else entry.last_scan_ms, entry.uuid))
+    running = [entry for entry in entries if runs(entry)]
+    failed = [entry for entry in entries if _status(entry) in FAILED or is_fatal(entry)]
+    succeeded = [entry for entry in entries if _status(entry) == "SUCCESS" and not is_fatal(entry)]
+    if running:
+        return running[-1]
+    if failed and not any(_is_later(entry, failed[-1]) for entry in succeeded):
+        return failed[-1]
+    if len(succeeded) > len({entry.uuid for entry in succeeded}):
+        raise IncompleteError(
+            f"Security Center lists the image {succeeded[0].uuid} several times, with different scans",
+            advice="Try again in some minutes.",
+            action=INSTANCES,
+        )
+    return [*entries, *succeeded][-1]
+
+
+def _is_later(scan: Entry, other: Entry) -> bool:
+    """Whether a scan is known to have ended after another one."""
+    return scan.last_scan_ms is not None and other.last_scan_ms is not None and scan.last_scan_ms > other.last_scan_ms
+
+
+def _image(row: JsonObject, rows: list[JsonObject]) -> Image:
+    """Turn a row into an image, with the scan of all its rows together."""
+    entries = frozenset(map(_entry, rows))
+    scan = _deciding(entries)
     return Image(
         uuid=row["Uuid"],
         digest=_digest(row),
@@ -291,8 +343,9 @@ def _image(row: JsonObject) -> Image:
         namespace=namespace_of(row),
         repository=row.get("RepoName") or "",
         tag=row.get("Tag") or "",
-        scan_status=row.get("ScaStatus") or "",
-        scan_result=row.get("ScaResult") or "",
-        scan_progress=to_int(row.get("ScaProgress")),
-        last_scan_ms=_moment(row.get("LastScanTime")),
+        scan_status=scan.scan_status,
+        scan_result=scan.scan_result,
+        scan_progress=scan.scan_progress,
+        last_scan_ms=scan.last_scan_ms,
+        entries=entries,
     )

@@ -55,6 +55,11 @@ class Limiter:
         """How many calls may be under way at once."""
         return int(self._window)
 
+    @property
+    def is_throttled(self) -> bool:
+        """Whether nothing got through since a call was throttled."""
+        return not self._got_through
+
     @contextmanager
     def slot(self, deadline: Deadline) -> Iterator[bool]:
         """Wait for a place, at most until the deadline; yield whether there is one."""

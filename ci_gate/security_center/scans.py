@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError
 from ci_gate.model import EvidenceRules, Image, Proof, ProofState
 from ci_gate.security_center.criteria import INSTANCES
-from ci_gate.security_center.images import Sight, look_again, scan_state
+from ci_gate.security_center.images import FINE_RESULTS, Sight, is_fatal, look_again, runs
 from ci_gate.security_center.scan_requests import (
     FAILED,
     HOW_TO_SCAN,
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from ci_gate.security_center.scan_requests import ScanDesk
     from ci_gate.security_center.waiting import Wait
 
-_FINE_RESULTS = {"", "SUCCESS", JOINED}  # the last: someone else's task did the scan
 _MAX_SKEW_S = 300
 _TRUNCATED_MS = 1000  # the server's `Date` has whole seconds
 _LOOKS_AT_LAG = 2  # the listing may lag behind the task
 _MORE_TIME = "Try again later, or give the run more time with --timeout."
+_GRANT_IT = "Scan the image in Security Center, or have the gate get what it lacks (ci-gate doctor tells), then run again."
 _SCAN_AGAIN = "Scan the image again in Security Center, then run again; --scan auto has the gate do it."
 
 
@@ -62,7 +63,11 @@ def await_scan(
 
 @dataclass(slots=True)
 class _Scan:
-    """The scan of an image that is waited for. ``before`` is the image as it was listed when its scan was asked for."""
+    """The scan of an image that is waited for.
+
+    ``before`` is the image as it was listed when its scan was asked for. A success that ended before ``since_ms``, milliseconds since the
+    epoch by the server's clock, is an older one than that which is waited for; where it is infinite, no time can show which one it is.
+    """
 
     images: Images
     desk: ScanDesk
@@ -70,16 +75,17 @@ class _Scan:
     wait: Wait
     image: Image
     request: ScanRequest | None
-    first: Image = field(init=False)  # as this run saw it first
     before: Image | None = None
     tasks: tuple[Task, ...] = ()
     seen_running: bool = False  # since this run looks, or since it asked
     lagging: int = 0  # looks at which the task had succeeded, and the listing had not moved
     lacking: str = ""
     queue: str = ""  # why no scan could be asked for yet
+    since_ms: float = -math.inf
 
     def __post_init__(self) -> None:
-        self.first = self.image
+        if self.request is not None:
+            self._wait_for(self.request)
 
     @property
     def deadline(self) -> Deadline:
@@ -113,8 +119,8 @@ class _Scan:
 
     @property
     def _runs(self) -> bool:
-        """Whether a scan is under way: a status that nobody knows is one that may end."""
-        return self._status not in {"", "SUCCESS", *FAILED}
+        """Whether a scan is under way."""
+        return runs(self.image)
 
     def _progress(self) -> _Progress:
         """Judge the latest look."""
@@ -122,6 +128,10 @@ class _Scan:
             return _Progress.FAILED
         self._note_repeat()
         if self._runs:
+            if self.request is None and not self.seen_running:
+                # A time that is listed while it runs is that of the scan before: one that is later is its own, be it that of its start.
+                before = self.image.last_scan_ms
+                self._expect_after(self._now_ms if before is None else min(self._now_ms, before + 1))
             self.seen_running = True
             return _Progress.WAITING
         if self.request is None:
@@ -131,7 +141,7 @@ class _Scan:
         # The task itself, where it can be seen, must have ended: another scan of the image may have succeeded meanwhile.
         if self._status != "SUCCESS" or (self._tasks_of_ours and not self._ours({"SUCCESS"})):
             return _Progress.WAITING
-        if not (self._is_joined_one() if self.request.joined else self._is_requested_one()):
+        if not self._is_requested_one():
             return _Progress.WAITING
         if self._is_fatal:
             return _Progress.FAILED
@@ -150,16 +160,20 @@ class _Scan:
         """Judge the latest look where no scan was asked for, or none could be."""
         if self._is_fatal and self.desk.mode is not ScanMode.ALWAYS:
             return _Progress.FAILED
-        if self._status in FAILED and (self.seen_running or (self.before is not None and self._has_moved())):
-            return _Progress.FAILED
-        if self._need() is None:
-            return _Progress.FAILED if self._is_fatal else _Progress.DONE
-        return _Progress.FAILED if self.desk.mode is ScanMode.NEVER else _Progress.WAITING
+        if self._status in FAILED:
+            if self.seen_running or (self.before is not None and self._has_moved()):
+                return _Progress.FAILED
+            self._expect_after(self._now_ms if self.image.last_scan_ms is None else self.image.last_scan_ms + 1)
+        if self._need() is not None:
+            return _Progress.FAILED if self.desk.mode is ScanMode.NEVER else _Progress.WAITING
+        if not self._is_later():
+            return _Progress.WAITING  # the scan that was seen running has not ended: another answer told of its end already, or never
+        return _Progress.FAILED if self._is_fatal else _Progress.DONE
 
     @property
     def _is_fatal(self) -> bool:
         """Whether the scan says that it succeeded, with a result that says otherwise."""
-        return self._status == "SUCCESS" and self.image.scan_result.strip().upper() not in _FINE_RESULTS
+        return is_fatal(self.image)
 
     def _need(self) -> str | None:
         """Say why the image needs a scan, or ``None``."""
@@ -169,8 +183,10 @@ class _Scan:
             return f"the scan ended with {self.image.scan_status}"
         if self._too_old():
             return self._too_old()
-        if self.desk.mode is ScanMode.ALWAYS and not (self.seen_running and self._is_newer_than(self.first)):
+        if self.desk.mode is ScanMode.ALWAYS and not (self.seen_running and self._is_later()):
             return "a new scan is wanted (--scan always)"
+        if not self.seen_running and not self._is_later():
+            return "the scan that is listed is older than one that failed"
         return None
 
     @property
@@ -186,43 +202,40 @@ class _Scan:
 
     def _has_moved(self) -> bool:
         """Whether the listing tells of another scan than before the request; an image that was not listed then had none."""
-        return self.seen_running or self.before is None or scan_state(self.image) != scan_state(self.before)
+        return self.seen_running or self.before is None or _scan_state(self.image) != _scan_state(self.before)
+
+    @property
+    def _now_ms(self) -> float:
+        """The server's time of this look, a little early; infinite where the server does not tell."""
+        now_ms = self.images.transport.server_ms
+        return math.inf if now_ms is None else now_ms - _TRUNCATED_MS
+
+    def _expect_after(self, moment_ms: float) -> None:
+        """Take no success any more that ended before this moment."""
+        self.since_ms = max(self.since_ms, moment_ms)
 
     def _is_later(self) -> bool:
-        """Whether the scan that is listed ended after the request, by the server's clock, and is another one than before."""
-        last, asked = self.image.last_scan_ms, self.request.at_ms if self.request is not None else None
-        if last is None or asked is None or last < asked - _TRUNCATED_MS:
-            return False
-        return self.before is None or self.before.last_scan_ms is None or last > self.before.last_scan_ms
+        """Whether the scan that is listed is no older one than that which is waited for, by its time; any is, where nothing is known."""
+        last = self.image.last_scan_ms
+        return self.since_ms == -math.inf or (last is not None and last >= self.since_ms)
 
     def _is_requested_one(self) -> bool:
-        """Whether the success is that of the task that was asked for, never an older one."""
+        """Whether the success is that of the task that was asked for, or that was under way then, never an older one."""
         if self._is_later():
             return True
-        if not self._ours({"SUCCESS"}) or not self._is_newer_than(self.before) or self._is_much_older():
+        if not self._ours({"SUCCESS"}) or self._is_older():
             return False
         # The task succeeded, and the listing does not say of which scan it tells: it gets a moment to follow.
         self.lagging += 1
         return self.lagging > _LOOKS_AT_LAG
 
-    def _is_joined_one(self) -> bool:
-        """Whether the success is that of the scan that was under way when this run asked for one."""
-        if self._is_requested_one():
-            return True
-        if self.before is None:
-            return self.seen_running and not self._is_much_older()
-        moved = self.image.last_scan_ms is not None and self.image.last_scan_ms != self.before.last_scan_ms
-        return self._is_newer_than(self.before) and (moved or self.seen_running)
-
-    def _is_newer_than(self, earlier: Image | None) -> bool:
-        """Whether nothing shows that the scan which is listed is that of an earlier look: its time, where both tell one, has moved on."""
-        last, before = self.image.last_scan_ms, earlier.last_scan_ms if earlier is not None else None
-        return last is None or before is None or last > before
-
-    def _is_much_older(self) -> bool:
-        """Whether the scan that is listed ended before the request, by more than clocks differ."""
-        last, asked = self.image.last_scan_ms, self.request.at_ms if self.request is not None else None
-        return last is not None and asked is not None and last < asked - _MAX_SKEW_S * 1000
+    def _is_older(self) -> bool:
+        """Whether its time shows that the listed scan is that of before, or ended before the request by more than clocks differ."""
+        last, before = self.image.last_scan_ms, self.before.last_scan_ms if self.before is not None else None
+        asked = self.request.at_ms if self.request is not None else None
+        if last is None:
+            return False
+        return (before is not None and last <= before) or (asked is not None and last < asked - _MAX_SKEW_S * 1000)
 
     # --- what is done ---
 
@@ -246,10 +259,16 @@ class _Scan:
         outcome = self.desk.ask(Target(sight.row, sight.image.digest, sight.image.tag), self.wait)
         if isinstance(outcome, ScanRequest):
             self.request, self.before, self.seen_running = outcome, sight.image, False
+            self._wait_for(outcome)
         elif isinstance(outcome, Lacking):
             self.lacking, self.before = outcome.why, sight.image
         elif isinstance(outcome, NotYet):
             self.queue = f"waiting for a slot: {outcome.why}" if outcome.busy else f"waiting to ask for a scan: {outcome.why}"
+
+    def _wait_for(self, request: ScanRequest) -> None:
+        """Take only a success that ended after a request, and after that of before."""
+        before = self.before.last_scan_ms if self.before is not None else None
+        self.since_ms = math.inf if request.at_ms is None else max(request.at_ms - _TRUNCATED_MS, (before or 0) + 1)
 
     def _look_at_tasks(self) -> None:
         if self.request is not None:
@@ -298,7 +317,7 @@ class _Scan:
         advice = UNSUPPORTED.get(result, advice)
         if self._is_fatal:
             return self._not_scanned(f"the scan says SUCCESS, but its result is {self.image.scan_result!r}", advice)
-        told = f", its result is {self.image.scan_result!r}" if result not in _FINE_RESULTS else ""
+        told = f", its result is {self.image.scan_result!r}" if result not in FINE_RESULTS else ""
         if self._ours(FAILED):
             ended = next(task.status for task in self._tasks_of_ours if task.status in FAILED)
             return self._not_scanned(f"the scan that was asked for ended with {ended}{told}", advice)
@@ -311,13 +330,14 @@ class _Scan:
         state = f"its state is {self.image.scan_status!r}{percent}" if self.image.scan_status else "it has never been scanned"
         if self.queue:
             return self._not_scanned(f"no scan could be asked for {within}, {self.queue}; {state}", _MORE_TIME)
-        lacking = f"; {self.lacking}" if self.lacking else ""
+        lacking, advice = (f"; {self.lacking}", _GRANT_IT) if self.lacking else ("", _MORE_TIME)
         if self._status == "SUCCESS" and self._too_old():
-            return self._not_scanned(f"no newer scan ended {within}: {self._too_old()}{lacking}", _MORE_TIME)
-        if self._status == "SUCCESS" and self.request is not None:
-            what = f"nothing shows {within} that the scan which was asked for is done: the one that is listed is older, or has no time"
-            return self._not_scanned(what, _MORE_TIME)
-        return self._not_scanned(f"the scan did not finish {within}, {state}{lacking}", _MORE_TIME)
+            return self._not_scanned(f"no newer scan ended {within}: {self._too_old()}{lacking}", advice)
+        if self._status == "SUCCESS":
+            which = "was waited for" if self.request is None else "was asked for"
+            what = f"nothing shows {within} that the scan which {which} is done: the one that is listed is older, or has no time{lacking}"
+            return self._not_scanned(what, advice)
+        return self._not_scanned(f"the scan did not finish {within}, {state}{lacking}", advice)
 
     def _not_scanned(self, what: str, advice: str) -> IncompleteError:
         return IncompleteError(f"image {self.image.uuid}: {what}", advice=advice, action=INSTANCES)
@@ -337,3 +357,8 @@ class _Scan:
         if age_s is None or age_s < -_MAX_SKEW_S:
             return "the age of the scan cannot be told: the service sent no time of it, or one in the future"
         return f"the scan is {age_s} s old, the policy allows {allowed:.0f} s" if age_s > allowed else None
+
+
+def _scan_state(image: Image) -> tuple[str, str, int | None]:
+    """Return what tells one scan of an image from another."""
+    return image.scan_status.strip().upper(), image.scan_result.strip().upper(), image.last_scan_ms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -93,6 +94,7 @@ class SecurityCenter:
     def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
         """Read every finding, and what the account's settings say of them, side by side."""
         self._notify(Step(self._names.get(image.uuid, f"uuid {image.uuid}"), "read", "reading the findings"))
+        asked_ms = self._now_ms()
         read, covered, whitelists = run_together(
             (
                 partial(read_all_entries, self._transport, image, rules, self._scan_range, deadline),
@@ -103,5 +105,10 @@ class SecurityCenter:
         assert isinstance(read, Inventory)
         assert isinstance(covered, Proof)
         assert isinstance(whitelists, Proof)
-        inventory, settled = prove_settled(self._transport, image, read, rules, self._scan_range, self._transport.server_ms, deadline)
+        inventory, settled = prove_settled(self._transport, image, read, rules, self._scan_range, asked_ms, deadline)
         return replace(inventory, proofs=(covered, *inventory.proofs, settled, whitelists))
+
+    def _now_ms(self) -> int | None:
+        """Return the time by the clock of the server or ours, whichever says less: a `Date` ahead must not make a fresh scan old."""
+        server_ms = self._transport.server_ms
+        return None if server_ms is None else min(server_ms, int(time.time() * 1000))

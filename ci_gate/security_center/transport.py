@@ -43,12 +43,13 @@ _PROXY_AUTH, _REQUEST_TIMEOUT, _TOO_MANY, _UNAUTHORIZED, _FORBIDDEN = 407, 408, 
 
 # Gateway codes of rejected credentials; `NoPermission` and `Forbidden.*` are told apart below.
 _REJECTED = re.compile(
-    r"InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|InvalidSecurityToken|MissingSecurityToken"
+    r"InvalidAccessKeyId|SignatureDoesNotMatch|IncompleteSignature|SecurityToken"
     r"|InvalidCredentials|SignatureNonceUsed|Missing(AccessKeyId|Signature)"
 )
 _CLOCK = re.compile(r"InvalidTimeStamp|IllegalTimestamp|RequestTimeTooSkewed", re.IGNORECASE)
 _FORBIDDEN_CODE = re.compile(r"NoPermission|Forbidden|Unauthorized|NotAuthorized|AccessDenied", re.IGNORECASE)
 _THROTTLED_CODE = re.compile(r"Throttling|TooManyRequests|QpsLimit", re.IGNORECASE)
+_NO_CODE = "none"
 _PASSING_CODE = re.compile(r"ServiceUnavailable|InternalError|ServerError|ServiceTimeout|RequestTimeout", re.IGNORECASE)
 _PARAMETER_CODE = re.compile(r"SensitiveFileKey|(Missing|Mandatory|Invalid|Illegal)Param|ParameterMissing", re.IGNORECASE)
 
@@ -128,6 +129,11 @@ class Transport:
         self.server_ms: int | None = None  # the server's time by its last answer, milliseconds since the epoch
         self.heard: Heard | None = None  # None: nothing has answered yet
 
+    def _no_place(self, action: str) -> UnavailableError:
+        """Say why a call was never made."""
+        why = "throttled: the service let nothing through" if self.limiter.is_throttled else "the time was up"
+        return UnavailableError(f"{why} before the call could be made", advice=_MORE_TIME, action=action)
+
     def share_among(self, images: int) -> None:
         """Divide the threads that read pages among images that are decided side by side."""
         self.workers = max(2, MAX_WINDOW // max(1, images))
@@ -141,12 +147,12 @@ class Transport:
         :raises GateError: with action, request id and advice.
         """
         attempt = 0
-        last: GateError = UnavailableError("the time was up before the call could be made", advice=_MORE_TIME, action=action)
+        last: GateError | None = None
         while True:
             attempt += 1
             with self.limiter.slot(deadline) as granted:
                 if not granted:
-                    raise last
+                    raise last or self._no_place(action)
                 outcome = self._attempt(action, parameters, deadline, attempt)
             if isinstance(outcome, Answer):
                 self.limiter.succeeded()
@@ -211,6 +217,7 @@ class Transport:
 
 
 _MORE_TIME = "Try again, or give the run more time with --timeout."
+_NOT_THE_SERVICE = "This is what a proxy, a login page or a wrong endpoint answers. Check --endpoint, HTTPS_PROXY and NO_PROXY."
 _NETWORK = "Check the network, the proxy settings (HTTPS_PROXY, NO_PROXY) and the endpoint, then try again."
 
 
@@ -232,7 +239,7 @@ def _judge_raw(action: str, raw: RawAnswer, secrets: Collection[str]) -> Answer 
     code = _safe(body.get("Code"), secrets) if isinstance(body, dict) else None
     refused = isinstance(body, dict) and to_bool(body.get("Success")) is False
     if raw.status >= _HTTP_BAD_REQUEST or (refused and code not in {None, "200"}):
-        return _refused(action, raw, code or "none", request_id)
+        return _refused(action, raw, code or _NO_CODE, request_id)
     if raw.status != _HTTP_OK:
         return _Failure(ProtocolError(f"HTTP {raw.status} is no answer", advice=REPORT_IT, action=action, request_id=request_id))
     if secrets and _quotes(raw.body, body, secrets):
@@ -274,8 +281,8 @@ def _unreadable(action: str, raw: RawAnswer, why: str, request_id: str | None) -
             f"HTTP {raw.status} with a body that is no JSON", advice=_NETWORK, action=action, request_id=request_id
         )
         return _Failure(error, retry=True, throttled=raw.status == _TOO_MANY, retry_after_s=raw.retry_after_s)
-    advice = "This is what a proxy, a login page or a wrong endpoint answers. Check --endpoint, HTTPS_PROXY and NO_PROXY."
-    error = ProtocolError(f"HTTP {raw.status} with a body that is no JSON: {why}", advice=advice, action=action, request_id=request_id)
+    what = f"HTTP {raw.status} with a body that is no JSON: {why}"
+    error = ProtocolError(what, advice=_NOT_THE_SERVICE, action=action, request_id=request_id)
     return _Failure(error, retry=True, tries=_UNREADABLE_TRIES)
 
 
@@ -288,11 +295,14 @@ def _refused(action: str, raw: RawAnswer, code: str, request_id: str | None) -> 
     if _CLOCK.search(code):
         advice = "The clock of this machine is off by more than 15 minutes: set it by NTP."
         return _Failure(UnauthorizedError(f"the request's time was refused ({said})", advice=advice, action=action, request_id=request_id))
-    if _REJECTED.search(code):
+    if _REJECTED.search(code) or (raw.status == _UNAUTHORIZED and not _FORBIDDEN_CODE.search(code)):
         return _Failure(
             UnauthorizedError(f"the credentials were rejected ({said})", advice=_rejected(code), action=action, request_id=request_id)
         )
-    if _FORBIDDEN_CODE.search(code) or raw.status in {_UNAUTHORIZED, _FORBIDDEN}:
+    if raw.status == _FORBIDDEN and code == _NO_CODE:
+        what = f"HTTP {raw.status} without an error code of the service"
+        return _Failure(ProtocolError(what, advice=_NOT_THE_SERVICE, action=action, request_id=request_id))
+    if _FORBIDDEN_CODE.search(code):
         permission = f"yundun-sas:{action}"
         advice = f"Grant the RAM action {permission} to the identity that the gate runs as."
         what = f"no permission ({said})"
@@ -352,7 +362,7 @@ def _network_word(text: str) -> str:
         ("CERTIFICATE|SSL", "the TLS connection failed (if a private CA signs here, set SSL_CERT_FILE)"),
         ("refused", "the connection was refused"),
         ("timed out|too long", "it took too long"),
-        ("reset|aborted|RemoteDisconnected|IncompleteRead|broken", "the connection broke off"),
+        ("reset|aborted|RemoteDisconnected|IncompleteRead|prematurely|broken", "the connection broke off"),
     ):
         if re.search(pattern, text, re.IGNORECASE):
             return word

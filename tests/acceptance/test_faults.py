@@ -278,7 +278,7 @@ def test_a_scan_time_in_the_future_is_no_age():
     future = {"action": PAGED[0], "kind": "set_field", "where": "every_row", "field": "LastScanTime", "value": 4_102_444_800_000}
 
     strict = parse_policy(policy, origin="policy.yaml", default_name="p").policy
-    result = decide(future, images=[image()], policy=strict)
+    result = decide(future, images=[image()], policy=strict, seconds=2.0)
 
     assert ExitCode.INCOMPLETE is result.exit_code, result.causes
 

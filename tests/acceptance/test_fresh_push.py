@@ -88,10 +88,10 @@ def center(world, scan, steps):
         yield SecurityCenter(transport, SourceInfo("emulated", url), ScanRange(), steps.append, scan=scan), served
 
 
-def decide(*images, scan="auto", seconds=300.0, reference=REFERENCE, evidence=None, faults=(), deadline=FastDeadline, **world):
+def decide(*images, scan="auto", seconds=300.0, reference=REFERENCE, uuid=None, evidence=None, faults=(), deadline=FastDeadline, **world):
     run = Run()
     with center({"images": images, "faults": faults, **world}, scan, run.steps) as (source, served):
-        asked = Asked(reference, ImageReference.parse(reference))
+        asked = Asked(reference or f"uuid {uuid}", ImageReference.parse(reference) if reference else None, uuid)
         run.result = decide_image(source, asked, Judging(Judges(policy(**evidence or {})), date(2026, 11, 24)), deadline(seconds))
         run.calls = list(served.calls)
     return run
@@ -189,7 +189,7 @@ def test_where_scans_are_never_requested_nothing_is_waited_for_that_is_not_there
 
 
 def test_where_scans_are_never_requested_one_that_runs_is_waited_for():
-    run = decide(image(PEM, scan=[{"status": "START", "for_calls": 2}, {"status": "SUCCESS"}]), scan="never")
+    run = decide(image(PEM, scan=[{"status": "START", "for_calls": 2}, {"status": "SUCCESS", "last": "now"}]), scan="never")
 
     assert ExitCode.BLOCKED is run.code, run.what
 
@@ -288,6 +288,139 @@ def test_a_requested_scan_without_findings_is_looked_at_again_whatever_its_time(
     run = decide(late)
 
     assert ExitCode.BLOCKED is run.code, run.what
+
+
+@pytest.mark.parametrize("meanwhile", [None, "2h ago"])
+@pytest.mark.parametrize("afterwards", [None, "2h ago"])
+@pytest.mark.parametrize(("scan", "requests", "code"), [("auto", 0, 20), ("never", 0, 20), ("always", 1, 10)])
+def test_an_older_success_is_not_the_end_of_a_scan_that_was_seen_running(scan, meanwhile, afterwards, requests, code):
+    stages = [{"status": "START", "last": meanwhile, "for_calls": 2}, {"status": "SUCCESS", "last": afterwards}]
+
+    run = decide(image(PEM, found_before=[], scan=stages), scan=scan, seconds=30)
+
+    assert (code, requests) == (run.code, run.count(ASK)), run.what
+    assert code != ExitCode.INCOMPLETE or "is older, or has no time" in run.what
+
+
+def test_a_time_that_has_moved_since_the_scan_was_seen_running_is_its_own_though_it_be_that_of_its_start():
+    stages = [{"status": "START", "last": "2h ago", "for_calls": 2}, {"status": "SUCCESS", "last": "1m ago"}]
+
+    run = decide(image(PEM, scan=stages), scan="never", seconds=30)
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+@pytest.mark.parametrize(("last", "code"), [("2h ago", 20), ("10m ago", 20), (None, 20), ("9m ago", 0)])
+def test_a_success_that_is_older_than_a_failure_is_none(last, code):
+    stages = [{"status": "FAIL", "last": "10m ago", "for_calls": 3}, {"status": "SUCCESS", "last": last}]
+
+    run = decide(image(scan=stages), account={"deny_actions": [ASK]}, seconds=30)
+
+    assert code == run.code, run.what
+
+
+def test_an_image_whose_listed_success_is_older_than_a_failure_is_scanned():
+    stages = [{"status": "FAIL", "last": "10m ago", "for_calls": 1}, {"status": "SUCCESS"}]
+
+    run = decide(image(PEM, found_before=[], scan=stages))
+
+    assert (ExitCode.BLOCKED, 1) == (run.code, run.count(ASK)), run.what
+
+
+def test_the_age_of_a_scan_is_that_at_which_its_findings_were_first_asked_for():
+    late = image(PEM, scan=[{"status": "SUCCESS", "last": "90s ago"}], findings_after_calls=2)
+
+    run = decide(late, faults=[{"action": IMAGES, "kind": "clock", "seconds": -120}])  # it is later when they have been read
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_a_scan_that_ended_just_now_is_read_again_though_it_has_findings():
+    keys = {"SensitiveFileList": [{"SensitiveFileKey": "sqlite", "Count": 1, "UnprocessedNum": 1}], "Success": True, "Code": "200"}
+    first = body("DescribeImageSensitiveFileList", {**keys, "PageInfo": {"CurrentPage": 1, "PageSize": 100, "TotalCount": 1}}, times=2)
+    fresh, old = (image(finding(), PEM, scan=[{"status": "SUCCESS", "last": last}]) for last in ("now", "2h ago"))
+
+    run = decide(fresh, faults=[first], quirks={"key_optional": False})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert ExitCode.PASSED is decide(old, faults=[first], quirks={"key_optional": False}).code  # the fault hides what it should
+
+
+# --- one digest with several entries ---
+
+
+def twin(*findings, **fields):
+    """Another entry of the image, under a tag and a uuid of its own."""
+    return image(*findings, reference="registry.example.com/shop/api:latest", uuid="ab" * 16, **fields)
+
+
+OLD = [{"status": "SUCCESS", "last": "3d ago"}]
+JUST_NOW = [{"status": "SUCCESS", "last": "now"}]
+
+
+@pytest.mark.parametrize("asked", ["tag", "uuid", "digest", "digest and uuid"])
+def test_however_an_image_is_asked_for_the_findings_of_all_its_entries_count(asked):
+    uuid = "cd" * 16 if "uuid" in asked else None
+    reference = {"tag": NAME, "uuid": None}.get(asked, REFERENCE)
+
+    run = decide(image(uuid="cd" * 16), twin(PEM), reference=reference, uuid=uuid, evidence={"require_digest": False})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert ("cd" * 16 if uuid else run.result.image.uuid, 2) == (run.result.image.uuid, run.figure("identity", "uuids"))
+
+
+@pytest.mark.parametrize("scan", ["auto", "never"])
+def test_a_scan_of_another_entry_that_runs_is_waited_for(scan):
+    running = [{"status": "BIN_ANALYZER", "last": None, "for_calls": 3}, *JUST_NOW]
+
+    run = decide(image(scan=OLD), twin(PEM, scan=running), scan=scan)
+
+    assert (ExitCode.BLOCKED, 0) == (run.code, run.count(ASK)), run.what
+
+
+@pytest.mark.parametrize(
+    ("scan", "other", "code"),
+    [
+        ("never", {"status": "FAIL", "last": "1h ago"}, 20),
+        ("never", {"status": "FAIL", "last": None}, 20),
+        ("never", {"status": "SUCCESS", "last": "1h ago", "result": "TASK_NOT_SUPPORT_REGION"}, 20),
+        ("auto", {"status": "FAIL", "last": "1h ago"}, 10),  # it has it scanned
+        ("never", {"status": "FAIL", "last": "4d ago"}, 0),
+        ("never", {"status": None}, 0),
+    ],
+)
+def test_a_failure_of_another_entry_counts_unless_a_success_is_later(scan, other, code):
+    run = decide(image(scan=OLD), twin(PEM, found_before=[], scan=[other]), scan=scan)
+
+    assert code == run.code, run.what
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (image(), twin(PEM, scan=JUST_NOW, findings_after_calls=2)),
+        (image(PEM, scan=JUST_NOW, findings_after_calls=2), twin(finding())),
+    ],
+    ids=["the other is fresh", "the asked one is fresh"],
+)
+def test_the_youngest_scan_of_all_entries_says_whether_the_findings_have_settled(entries):
+    run = decide(*entries)
+
+    assert ExitCode.BLOCKED is run.code, run.what
+
+
+def test_another_entry_that_is_scanned_while_the_findings_are_read_is_never_a_pass():
+    run = decide(image(), twin(scan=[{"status": "SUCCESS", "for_calls": 1}, {"status": "BIN_ANALYZER"}]))
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "scanned again" in run.what
+
+
+def test_an_entry_that_appears_while_the_findings_are_read_is_never_a_pass():
+    run = decide(image(), twin(PEM, listed_after={"calls": 1}))
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "listed anew" in run.what
 
 
 # --- scans that end otherwise ---
@@ -710,6 +843,15 @@ def test_the_saved_result_of_a_fresh_push_can_be_judged_again(gate, cut):
     assert (0, 0) == (checked.code, replayed.code), checked.err + replayed.err
     proof = next(proof for proof in checked.result["images"][0]["evidence"] if proof["name"] == "scanned")
     assert "yes" == proof["figures"]["requested"]
+
+
+def test_the_saved_result_of_an_image_with_several_entries_can_be_judged_again(gate):
+    rules = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n")
+
+    checked = gate.check(gate.world(image(), twin(finding())), "-p", rules)
+    replayed = gate.run("replay", "reports/result.json", "-p", rules)
+
+    assert (0, 0) == (checked.code, replayed.code), checked.err + replayed.err
 
 
 @pytest.mark.parametrize(

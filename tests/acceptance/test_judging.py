@@ -221,6 +221,23 @@ class TestSince:
 
         assert 10 == gate.check(world, "-p", gate.policy(self.policy), "--since", OLDER_REFERENCE, "--scan", "never").code
 
+    def test_a_tag_in_a_registry_that_the_service_does_not_name_is_not_known_to_be_that_of_the_deployed_image(self, gate):
+        world = gate.world(image(PEM), {**older(PEM), "endpoints": []})
+        policy = gate.policy(self.policy.replace("settle: 0s", "settle: 0s, require_digest: false"))
+
+        by_tag, by_digest = (gate.check(world, "-p", policy, "--since", since) for since in (OLDER, OLDER_REFERENCE))
+
+        assert (20, 0) == (by_tag.code, by_digest.code), by_tag.err + by_digest.err
+        assert "the service does not say" in by_tag.err
+
+    def test_a_deployed_image_that_is_scanned_again_while_it_is_read_is_no_comparison(self, gate):
+        again = {**older(PEM), "scan": [{"status": "SUCCESS", "for_calls": 1}, {"status": "START"}]}
+
+        finished = gate.check(gate.world(image(PEM), again), "-p", gate.policy(self.policy), "--since", OLDER_REFERENCE)
+
+        assert 20 == finished.code, finished.err
+        assert "scanned again" in finished.err
+
     def test_an_image_compared_with_itself_is_no_pass(self, gate):
         world = gate.world(image(PEM, also_tagged=["latest"]))
         policy = gate.policy(self.policy.replace("settle: 0s", "settle: 0s, require_digest: false"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from schedules import DIGEST, RULES, UNKNOWN_KEY, Case, may_be
+from schedules import DIGEST, NAME, RULES, UNKNOWN_KEY, Case, may_be
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,10 @@ class Truth:
 
 def truth_of(case: Case) -> Truth:
     world, policy = case.world, case.policy
-    image = next(image for image in world["images"] if image["digest"] == DIGEST)
-    rows = [row for row in image["findings"] for _ in range(row.get("times", 1)) if _can_be_seen(row, world)]
-    scanned = _scan_succeeds(image, case.scan)
+    entries = [image for image in world["images"] if image["digest"] == DIGEST]
+    rows = [row for image in entries for row in image["findings"] for _ in range(row.get("times", 1)) if _can_be_seen(row, world)]
+    asked = next(image for image in entries if image["reference"] == NAME)
+    scanned = _scan_succeeds(asked, case.scan) and (case.scan == "auto" or not _failed_last(entries))
     return Truth(
         Counter((row["key"], row["path"], row["risk_level"], row["md5"]) for row in rows),
         scanned and _blocks(rows, policy),
@@ -63,6 +64,16 @@ def _scan_succeeds(image, mode):
     there = image.get("scan", [{"status": "SUCCESS"}])[-1]["status"] == "SUCCESS"
     asked = mode == "auto" and image.get("scan_when_requested", [{"status": "SUCCESS"}])[-1]["status"] == "SUCCESS"
     return listed and (there or asked)
+
+
+def _failed_last(entries):
+    """Whether the latest scan of all that ended is a failure: where it may, the gate has the image scanned again."""
+    if len(entries) == 1:
+        return False
+    ended = [image.get("scan", [{"status": "SUCCESS"}])[-1] for image in entries]
+    ages = {"now": 0, "1h ago": 1, "2h ago": 2, "3h ago": 3}
+    latest = min((stage for stage in ended if stage["status"]), key=lambda stage: ages[stage.get("last", "2h ago")])
+    return latest["status"] == "FAIL"
 
 
 def _settings_suffice(case):

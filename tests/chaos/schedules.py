@@ -128,6 +128,20 @@ _STAGES = st.sampled_from(
     ]
 )
 
+# Another entry of the image's digest. One that may never succeed holds nothing: what it would find, nobody can know.
+_SUCCESS = [{"status": "SUCCESS", "last": "now"}]
+_TWINS = st.sampled_from(
+    [
+        {},
+        {"scan": _SUCCESS},
+        {"scan": _SUCCESS, "findings_after_calls": 2},
+        {"scan": [{"status": "START", "progress": 0, "last": None, "for_calls": 2}, *_SUCCESS]},
+        {"scan": [{"status": "FAIL", "last": "1h ago"}], "findings": []},
+        {"scan": [{"status": "FAIL", "last": "3h ago"}], "findings": []},
+        {"scan": [{"status": None}], "findings": []},
+    ]
+)
+
 _WHITELISTS = st.sampled_from(
     [
         [],
@@ -163,7 +177,14 @@ def _images(draw, findings, cap):
         {"reference": f"registry.example.com/shop/api:0.{number}", "digest": f"{number:064x}", "findings": draw(_findings(2))}
         for number in range(1, 1 + draw(st.sampled_from([0, 0, 1, 3])))
     ]
+    if _succeeds(main) and draw(st.integers(0, 3)) == 0:
+        found = [{**row, "path": f"/stable{row['path']}"} for row in draw(_findings(3))]
+        others.append({"reference": "registry.example.com/shop/api:stable", "digest": DIGEST, "findings": found, **draw(_TWINS)})
     return [*others, main] if draw(st.booleans()) else [main, *others]
+
+
+def _succeeds(image):
+    return "listed_after" not in image and image.get("scan", _SUCCESS)[-1]["status"] == "SUCCESS"
 
 
 # --- faults ---
@@ -303,7 +324,7 @@ def cases(draw):
     sure = _second_route_is_sure(world)
     world["faults"] = [fault for fault in world["faults"] if _can_be_told(fault, sure)]
     if sure and draw(st.integers(0, 3)) == 0:
-        main = next(image for image in world["images"] if image["digest"] == DIGEST)
+        main = next(image for image in world["images"] if image["reference"] == NAME)
         lower = any(fault["kind"] == "total" and (fault["by"] < 0 or fault["each"] < 0) for fault in world["faults"])
         main["unlisted_keys"] = [] if lower else [draw(st.sampled_from(FOUND_KEYS))]
     scan = draw(st.sampled_from(["auto", "auto", "never"]))

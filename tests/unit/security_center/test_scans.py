@@ -98,15 +98,15 @@ def test_a_listing_that_stays_with_an_older_success_is_not_believed_whatever_the
     [
         (OLD, OLD, False, False),
         (OLD, OLD, True, False),  # it ran, and fell back to what it was
-        (NO_TIME, OLD, True, True),
+        (NO_TIME, OLD, True, False),
         (NEW, OLD, False, True),
         (NO_TIME, OLD, False, False),
-        (OLD, UNSCANNED, False, True),
+        (OLD, UNSCANNED, False, False),  # another answer did not tell of it
         (OLD, None, False, False),
         (NEW, None, False, True),
     ],
 )
-def test_a_scan_that_was_joined_ends_with_a_change(image, before, seen_running, done):
+def test_a_scan_that_was_joined_ended_after_the_request(image, before, seen_running, done):
     assert done is (_Progress.DONE in looks(scan(image, JOINED, before=before, seen_running=seen_running)))
 
 
