@@ -304,8 +304,8 @@ def number_alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings (key, path, fingerprint) and give those that share a fingerprint the ordinals 1, 2 and so on."""
     seen: dict[str, int] = {}
     numbered = []
-    for finding in sorted(findings, key=lambda f: (f.key, f.path, f.fingerprint, f.risk_level, f.layer_digest)):
-        fingerprint = finding.fingerprint
-        seen[fingerprint] = seen.get(fingerprint, 0) + 1
-        numbered.append(replace(finding, ordinal=seen[fingerprint]))
+    prints = [(finding, finding.fingerprint) for finding in findings]
+    for finding, fingerprint in sorted(prints, key=lambda f: (f[0].key, f[0].path, f[1], f[0].risk_level, f[0].layer_digest)):
+        ordinal = seen[fingerprint] = seen.get(fingerprint, 0) + 1
+        numbered.append(finding if finding.ordinal == ordinal else replace(finding, ordinal=ordinal))
     return tuple(numbered)

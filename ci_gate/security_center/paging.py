@@ -29,6 +29,7 @@ _MAX_READINGS = 5
 _MAX_PAGES = 20_000  # of all listings that are read together: more is no image, but a service that makes up totals
 MAX_ROWS = 1_000_000
 _PAUSE_S = 1.0
+_SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # `dumps` would make one for each row
 _EXCERPT = "Promt"
 
 
@@ -301,8 +302,8 @@ def _row(fields: JsonObject) -> Row:
     kept = {name: value for name, value in fields.items() if name != _EXCERPT}
     if "FilePath" in fields:
         where = [fields["SensitiveFileKey"], fields["FilePath"], (fields.get("Md5") or "").lower()]
-        place = [*where, normalise_digest(fields.get("LayerDigest") or "")]
-        return Row(_hash(place), _hash([*place, fields["RiskLevel"].strip().lower()]), kept)
+        hashed = _hash([*where, normalise_digest(fields.get("LayerDigest") or "")])
+        return Row(hashed, hashlib.sha256(hashed + fields["RiskLevel"].strip().lower().encode("utf-8", "surrogatepass")).digest(), kept)
     if "SensitiveFileKey" in fields:
         place = [fields["SensitiveFileKey"]]
     elif "Uuid" in fields:
@@ -314,7 +315,7 @@ def _row(fields: JsonObject) -> Row:
 
 
 def _hash(parts: list[object]) -> bytes:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, separators=(",", ":")).encode("ascii")).digest()
+    return hashlib.sha256(_SORTED.encode(parts).encode("ascii")).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -255,7 +255,9 @@ def _judge_raw(action: str, raw: RawAnswer, secrets: Collection[str]) -> Answer 
 
 def _quotes(raw: bytes, body: object, secrets: Collection[str]) -> bool:
     """Whether an answer holds one of our secrets: as it is, or in a text or a name of it, where it may be escaped."""
-    return any(secret.encode("ascii") in raw for secret in secrets) or any(secret in text for text in _texts(body) for secret in secrets)
+    if any(secret.encode("ascii") in raw for secret in secrets):
+        return True
+    return b"\\" in raw and any(secret in text for text in _texts(body) for secret in secrets)
 
 
 def _texts(body: object) -> Iterator[str]:
