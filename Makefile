@@ -1,9 +1,9 @@
-# Few verbs: demo, test, lint, chaos, mutants, package, lock, schemas. Each sets up what it needs.
+# Few verbs: demo, test, lint, chaos, mutants, bench, package, lock, schemas. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint chaos mutants package lock schemas pictures platforms clean
+.PHONY: demo test lint chaos mutants bench package lock schemas failure-modes pictures platforms clean
 
 ## the main job on the embedded endpoint, no account needed
 demo: $(VENV)/.runtime
@@ -28,6 +28,10 @@ chaos: $(VENV)/.dev
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/chaos/mutants.py
 
+## the figures of speed against a plain loop over the SDK; remakes what the README says of them; six minutes on a machine at rest
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/bench.py
+
 ## build the wheel and run the main job from it in an empty environment, outside the checkout
 package: $(VENV)/.dev
 	PYTHON="$(abspath $(BIN)/python)" sh tests/package.sh
@@ -44,6 +48,10 @@ schemas: $(VENV)/.dev
 	$(BIN)/python -c "from ci_gate.policy.language.schema import schema_text as t; print(t(), end='')" > policies/policy.schema.json
 	$(BIN)/python -c "from ci_gate.emulator.world import schema_text as t; print(t(), end='')" > ci_gate/emulator/world.schema.json
 	$(BIN)/python -c "from ci_gate.result_document.shapes import schema_text as t; print(t(), end='')" > ci_gate/result.schema.json
+
+## remake the tables of docs/failure-modes.md from the rows that the tests try
+failure-modes: $(VENV)/.dev
+	$(BIN)/python tests/acceptance/failure_modes.py
 
 ## remake the pictures of the README; needs Chromium and npm, which nothing else does
 pictures: $(VENV)/.dev

@@ -6,24 +6,22 @@
 # CI_GATE_SOURCE: a checkout of ci-gate, at a commit that you reviewed.
 # CI_GATE_HOME:   where the environment is kept; /opt/ci-gate unless it is set.
 # CI_GATE_FLOOR:  the policy that the checkout cannot soften; a file that the job cannot write.
-# Standard output is the reference to deploy, by digest, and empty unless the gate passed.
+# Standard output is the reference to deploy, by digest, and empty unless the gate passed. An emulated pass deploys nothing, and ends with 1.
 set -eu
 
 image="${1:?usage: shell.sh IMAGE}"
 home="${CI_GATE_HOME:-/opt/ci-gate}"
 floor="${CI_GATE_FLOOR:?the policy that the checkout cannot soften}"
 
-if [ ! -x "$home/bin/ci-gate" ]; then
-  source="${CI_GATE_SOURCE:?a checkout of ci-gate}"
-  python3 -I -m venv "$home"
-  # Builders first, by hash: pip itself would fetch them without any.
-  "$home/bin/pip" install --quiet --require-hashes --requirement "$source/requirements-build.txt"
-  "$home/bin/pip" install --quiet --require-hashes --no-build-isolation --use-pep517 --requirement "$source/requirements.txt"
-  "$home/bin/pip" install --quiet --no-index --no-deps --no-build-isolation "$source"
+# Whatever goes wrong from here on, no report of an earlier run is taken for one of this.
+rm -f ci-gate-reports/junit.xml ci-gate-reports/summary.md ci-gate-reports/results.sarif ci-gate-reports/result.json
+
+if ! "$home/bin/python" -I -m ci_gate --version > /dev/null 2>&1; then
+  sh "${CI_GATE_SOURCE:?a checkout of ci-gate}/install.sh" "$home" >&2
 fi
 
 code=0
-"$home/bin/ci-gate" check "$image" --floor "$floor" --report-dir ci-gate-reports || code=$?
+"$home/bin/python" -I -m ci_gate check --floor="$floor" --report-dir=ci-gate-reports -- "$image" || code=$?
 case "$code" in
   0) ;;
   10) echo "blocked: see ci-gate-reports/summary.md" >&2 ;;
@@ -33,4 +31,9 @@ esac
 [ "$code" -eq 0 ] || exit "$code"
 
 # What passed is what is deployed: the reference by digest, from the result itself.
-"$home/bin/python" -I -c 'import json, sys; print(json.load(open(sys.argv[1], encoding="utf-8"))["images"][0]["pinned"])' ci-gate-reports/result.json
+"$home/bin/python" -I -c '
+import json, sys
+result = json.load(open("ci-gate-reports/result.json", encoding="utf-8"))
+if (result["verdict"], result["source"]["kind"]) != ("passed", "live"):
+    sys.exit("nothing to deploy: this is no live pass")
+print(result["images"][0]["pinned"])'

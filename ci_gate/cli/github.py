@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,10 @@ from ci_gate.cli.output import tell
 from ci_gate.errors import ReportError, UsageError
 
 if TYPE_CHECKING:
+    from ci_gate.errors import Cause
     from ci_gate.verdict import RunResult
+
+_LEAST_SUMMARY = 2_000  # bytes; in less, a summary says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,8 @@ class GithubStep:
 
         :raises UsageError: if this is no step of GitHub Actions.
         """
+        from ci_gate.cli.shared import is_same_file
+
         paths = []
         for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"):
             value = os.environ.get(name)
@@ -36,30 +42,63 @@ class GithubStep:
                     f"--github needs {name}, which is not set", advice="Leave --github out: this is no step of GitHub Actions."
                 )
             paths.append(Path(value))
+        if is_same_file(*paths):
+            raise UsageError("GITHUB_OUTPUT and GITHUB_STEP_SUMMARY are one file", advice="Leave both as the runner sets them.")
         return cls(paths[0], paths[1], report_dir)
 
-    def hand_on(self, run: RunResult) -> None:
-        """Append the outputs and the summary, and print the annotations.
+    def summarise(self, run: RunResult) -> None:
+        """Append the Markdown summary, within what GitHub shows of all summaries of the step together.
 
-        :raises ReportError: if one of the files could not be written; the other is.
+        :raises ReportError: if it could not be written.
         """
-        from ci_gate.report import render
-        from ci_gate.report.github import commands_of, output_lines, outputs_of
+        from ci_gate.report.markdown import MAX_BYTES, render_markdown
 
-        # Workflow commands are read from stderr as well: standard output stays free for reports.
+        left = MAX_BYTES - (self.summary.stat().st_size if self.summary.is_file() else 0)
+        # A summary that is too long is dropped whole, and what is there already with it.
+        _append(self.summary, render_markdown(run, limit=left) if left >= _LEAST_SUMMARY else "")
+
+    def set_outputs(self, run: RunResult) -> None:
+        """Append the outputs of the step.
+
+        :raises ReportError: if they could not be written.
+        """
+        from ci_gate.report.github import output_lines, outputs_of
+
+        _append(self.outputs, output_lines(outputs_of(run, self.report_dir)))
+
+    def annotate(self, run: RunResult) -> None:
+        """Print the annotations. Workflow commands are read from stderr as well: standard output stays free for reports."""
+        from ci_gate.report.github import commands_of
+
         tell("".join(f"{line}\n" for line in commands_of(run)))
-        texts = ((self.outputs, output_lines(outputs_of(run, self.report_dir))), (self.summary, render("markdown", run)))
-        failed = [failure for failure in (_append(path, text) for path, text in texts) if failure]
-        if failed:
-            advice = "Look whether another step of the job changed or removed the file."
-            raise ReportError(f"what is handed on to the job could not be written: {'; '.join(failed)}", advice=advice)
 
 
-def _append(path: Path, text: str) -> str | None:
-    """Append a text to a file; return what went wrong. What other commands of the step wrote stays."""
+def hand_on_refusal(cause: Cause) -> None:
+    """Hand on that the command did not begin, as far as the runner's files can be had: outputs, a line of summary, an annotation."""
+    from ci_gate.report.github import command_of_refusal, output_lines, outputs_of_refusal
+    from ci_gate.report.markdown import plain
+
+    tell(f"{command_of_refusal(cause)}\n")
+    with suppress(UsageError, ReportError):
+        step = GithubStep.of_environment(None)
+        _append(step.outputs, output_lines(outputs_of_refusal(cause)))
+        _append(step.summary, f"## ⚠️ Undecided\n\n{plain(cause.what)}\n\n**What to do:** {plain(cause.advice)}\n")
+
+
+def _append(path: Path, text: str) -> None:
+    """Append a text to a file; what other commands of the step wrote stays. A pipe that nobody empties is not waited for.
+
+    :raises ReportError: if that fails.
+    """
     try:
-        with path.open("ab") as stream:
-            stream.write(text.encode("utf-8", "backslashreplace"))
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
+        try:
+            left = memoryview(text.encode("utf-8", "backslashreplace"))
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        return f"{path}: {error.strerror or type(error).__name__}"
-    return None
+        why = error.strerror or type(error).__name__
+        advice = "Look whether another step of the job changed or removed the file."
+        raise ReportError(f"what is handed on to the job could not be written: {path}: {why}", advice=advice) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -14,13 +15,14 @@ from ci_gate.cli.check import check
 from ci_gate.cli.demo import demo
 from ci_gate.cli.doctor import doctor
 from ci_gate.cli.emulate import emulate
+from ci_gate.cli.github import hand_on_refusal
 from ci_gate.cli.keys import keys
 from ci_gate.cli.output import drain, say, say_causes, tell
 from ci_gate.cli.policy import policy
 from ci_gate.cli.replay import replay
 from ci_gate.cli.signals import RunSignal, raising_signals
 from ci_gate.cli.waivers import waivers
-from ci_gate.errors import ExitCode, GateError, bug
+from ci_gate.errors import Cause, ExitCode, GateError, bug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +82,9 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
     except click.ClickException as error:
         tell(f"{error.ctx.get_usage()}\n" if isinstance(error, click.UsageError) and error.ctx else "")
         say(f"error {int(ExitCode.USAGE)}: {error.format_message()}")
-        say(f"  -> See `{error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _PROG} --help`.")
+        advice = f"See `{error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _PROG} --help`."
+        say(f"  -> {advice}")
+        _hand_on(given, Cause(ExitCode.USAGE, error.format_message(), advice))
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
@@ -89,6 +93,7 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         return signal.error.code
     except GateError as error:
         say_causes(error.causes)
+        _hand_on(given, error.cause)
         return error.code
     except SystemExit as error:
         # click ends the process so after a completion (0), and where whoever read our standard output has gone (1).
@@ -101,8 +106,20 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
     return ExitCode.PASSED if answer == 0 else ExitCode.INTERNAL  # --help and --version return 0; a command always returns its code
 
 
+def _hand_on(given: Sequence[str], cause: Cause) -> None:
+    """Tell the platform of a run that did not begin, where it was to be told of it."""
+    if "--github" in given:
+        hand_on_refusal(cause)
+
+
+def collect_less() -> None:
+    """Have Python look for garbage less often: a large image is a million objects that live to the end, and hardly any cycles."""
+    gc.set_threshold(100_000, 50, 100)
+
+
 def run() -> None:
     """End the process with the exit code of :func:`main`."""
+    collect_less()
     code = main()
     try:
         if sys.stdout is not None:

@@ -120,7 +120,7 @@ def report_options(*, envvar: str | None = None) -> Callable[[Command], Command]
                 "outputs",
                 multiple=True,
                 type=Output(),
-                help="Write a report; repeatable. Formats: junit, markdown, sarif, json, html, gitlab-secret-detection, "
+                help="Write a report; repeatable. Formats: junit, markdown, markdown-comment, sarif, json, html, gitlab-secret-detection, "
                 "gitlab-codequality. PATH - is stdout.",
             ),
             click.option(

@@ -10,18 +10,21 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ci_gate.cli.output import say_causes, tell, use_color, width
+from ci_gate.cli.output import tell, use_color, width
 from ci_gate.cli.signals import deferred_signals
 from ci_gate.errors import ExitCode, ReportError, UsageError, bug
 from ci_gate.model import ProofState
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from ci_gate.errors import Cause
+    from ci_gate.errors import Cause, GateError
     from ci_gate.report import Target
     from ci_gate.verdict import ImageResult, RunResult
+
+
+APPENDED = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH", "GITHUB_STATE")
 
 
 class Run(Protocol):
@@ -38,38 +41,59 @@ class Run(Protocol):
 
 
 class Platform(Protocol):
-    """A CI platform that is handed the result, besides the reports."""
+    """A CI platform that is handed the result, besides the reports. What is handed on twice, holds as it was handed on last."""
 
-    def hand_on(self, run: RunResult) -> None:
-        """Hand a result on.
+    def summarise(self, run: RunResult) -> None:
+        """Hand a summary on, for people.
 
         :raises ReportError: if that fails.
         """
 
+    def set_outputs(self, run: RunResult) -> None:
+        """Hand the result on to the steps that follow.
+
+        :raises ReportError: if that fails.
+        """
+
+    def annotate(self, run: RunResult) -> None:
+        """Show the result beside the job."""
+
+
+class NoPlatform:
+    """A run that no platform is told of."""
+
+    def summarise(self, run: RunResult) -> None:
+        """Do nothing."""
+
+    def set_outputs(self, run: RunResult) -> None:
+        """Do nothing."""
+
+    def annotate(self, run: RunResult) -> None:
+        """Do nothing."""
+
 
 def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool, platform: Platform | None = None) -> ExitCode:
     """Run, write every report, print the summary; return the exit code."""
-    from ci_gate.report import STDOUT, write_placeholders, write_reports
+    from ci_gate.report import write_placeholders
 
     # The run goes on where a report cannot be written: those that can be are, and at the end it is said which could not.
     with deferred_signals() as early, suppress(ReportError):
         write_placeholders(targets, run.unfinished())
     result = run.ended(early[0].causes) if early else run.result()
+    platform = platform or NoPlatform()
     with deferred_signals() as arrived:
-        result = _finish(targets, result)
-        if arrived:
-            result = replace(result, causes=(*result.causes, *arrived[0].causes))
-            with suppress(ReportError):
-                write_reports([target for target in targets if target.path != STDOUT], result)
+        result = _finish(targets, platform, result, arrived)
+        platform.annotate(result)
         _print_summary(result, quiet=quiet)
-        if platform is not None:
-            # Last, so that it says what the exit code says; where it fails itself, that code does.
-            try:
-                platform.hand_on(result)
-            except ReportError as error:
-                say_causes(error.causes)
-                result = replace(result, causes=(*result.causes, *error.causes))
     return result.exit_code
+
+
+def leave_reports(run: Run, targets: Sequence[Target], error: GateError) -> None:
+    """Have the reports of a run that cannot begin say so, as far as they can be written: none is left of another run."""
+    from ci_gate.report import write_placeholders
+
+    with suppress(ReportError):
+        write_placeholders(targets, run.ended(error.causes))
 
 
 def wanted_reports(
@@ -88,9 +112,15 @@ def wanted_reports(
     wanted = [Target(name, path) for name, path in outputs]
     if report_dir is not None:
         wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items() if form.in_report_dir]
-    for one, other in combinations([target.path for target in wanted], 2):
-        if one == other or (STDOUT not in {one, other} and is_same_file(one, other)):
+    places = [(target.path, "/dev/stdout" if target.path == STDOUT else target.path) for target in wanted]
+    for (one, at), (other, there) in combinations(places, 2):
+        if one == other or is_same_file(at, there):
             raise UsageError(f"two reports go to {other!r}", advice="Give each -o a path of its own.")
+    for name, path in ((name, os.environ.get(name)) for name in APPENDED):
+        taken = next((target.path for target in wanted if path and target.path != STDOUT and is_same_file(target.path, path)), None)
+        if taken is not None:
+            advice = "Give the report a path of its own: --github appends the summary and the outputs."
+            raise UsageError(f"a report would replace {taken!r}, the {name} of the runner, which is only appended to", advice=advice)
     check_kept([(f"the {target.format} report", target.path) for target in wanted if target.path != STDOUT], inputs, policies)
     return tuple(wanted)
 
@@ -140,23 +170,60 @@ def policy_to_load(source: str | None) -> tuple[str, ...]:
     return POLICY_FILES if source is None else (source,)
 
 
-def _finish(targets: Sequence[Target], result: RunResult) -> RunResult:
-    """Write the reports; where one cannot be written, the others say so too. Standard output comes first: it can only be had once."""
-    from ci_gate.report import STDOUT, ReportsError, write_reports
+def _finish(targets: Sequence[Target], platform: Platform, result: RunResult, arrived: Sequence[GateError]) -> RunResult:
+    """Write and hand on everything; return the result, with what went wrong meanwhile.
 
-    files = [target for target in targets if target.path != STDOUT]
-    try:
-        for text in write_reports([target for target in targets if target.path == STDOUT], result):
-            to_stdout(text)
-    except ReportError as error:
-        result = replace(result, causes=(*result.causes, *error.causes))
-    try:
-        write_reports(files, result)
-    except ReportsError as error:
-        result = replace(result, causes=(*result.causes, *error.causes))
+    What can be replaced comes first, and again where something went wrong behind it: then nothing says better than the exit code. What
+    cannot be taken back (standard output, pipes) comes late, and once; what other steps act on (outputs) comes last.
+    """
+    from ci_gate.report import is_stream, write_reports
+
+    files = [target for target in targets if not is_stream(target)]
+    streams = [target for target in targets if is_stream(target)]
+    first = result
+    result = summed = _try(lambda run: write_reports(files, run), result)
+    result = _try(platform.summarise, result)
+    result = _try(lambda run: _write_streams(streams, run), result)
+    if arrived:
+        result = replace(result, causes=(*result.causes, *arrived[0].causes))
+    result = _try(platform.set_outputs, result)
+    if result is not first:
         with suppress(ReportError):
             write_reports(files, result)
+    if result is not summed:
+        with suppress(ReportError):
+            platform.summarise(result)
     return result
+
+
+def _try(step: Callable[[RunResult], object], result: RunResult) -> RunResult:
+    """Take a step of the end with a result; return the result, and with it why the step failed."""
+    try:
+        step(result)
+    except ReportError as error:
+        return replace(result, causes=(*result.causes, *error.causes))
+    return result
+
+
+def _write_streams(streams: Sequence[Target], result: RunResult) -> None:
+    """Write reports to standard output, pipes and devices.
+
+    :raises ReportError: with a cause for each that could not be written.
+    """
+    from ci_gate.report import ReportsError, write_reports
+
+    failed: tuple[ReportError, ...] = ()
+    try:
+        outputs = write_reports(streams, result)
+    except ReportsError as error:
+        outputs, failed = error.outputs, (error,)
+    try:
+        for text in outputs:
+            to_stdout(text)
+    except ReportError as error:
+        failed = (*failed, error)
+    if failed:
+        raise ReportsError([cause for error in failed for cause in error.causes], ())
 
 
 def to_stdout(text: str, *, whole: bool = True) -> None:

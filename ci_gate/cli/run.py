@@ -14,7 +14,7 @@ from ci_gate.cli.asked import images_asked, input_files
 from ci_gate.cli.github import GithubStep
 from ci_gate.cli.output import describe_call, say
 from ci_gate.cli.progress import Progress
-from ci_gate.cli.reporting import policy_to_load, run_with_reports, wanted_reports
+from ci_gate.cli.reporting import leave_reports, policy_to_load, run_with_reports, wanted_reports
 from ci_gate.cli.signals import RunSignal, signal_behind
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageError, bug
@@ -72,8 +72,13 @@ def run_check(options: CheckOptions) -> ExitCode:
     """
     policies = (*policy_to_load(options.policy), *options.floors)
     targets = wanted_reports(options.outputs, options.report_dir, input_files(options), policies)
-    platform = GithubStep.of_environment(options.report_dir) if options.github else None
-    return run_with_reports(_Run(options), targets, quiet=options.quiet, platform=platform)
+    run = _Run(options)
+    try:
+        platform = GithubStep.of_environment(options.report_dir) if options.github else None
+    except UsageError as error:
+        leave_reports(run, targets, error)
+        raise
+    return run_with_reports(run, targets, quiet=options.quiet, platform=platform)
 
 
 def decide(options: CheckOptions) -> RunResult:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import select
 import stat
 import tempfile
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 _IDLE_S = 10.0
+# Whatever the umask, nobody but their owner may change what says that an image passed.
+_FILE_MODE, _FOLDER_MODE = 0o644, 0o755
+_OWN_STREAM = re.compile(r"/dev/std(in|out|err)|/dev/fd/\d+|/proc/[^/]+/(task/[^/]+/)?fd/\d+")
 _ANOTHER_PATH = "Give a path in a folder that can be written."
 _A_BUG = "Report this as a bug. What stands at the path does not say that the run passed."
 
@@ -49,6 +53,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "junit": Format("junit.xml", "ci_gate.report.junit", "junit_parts"),
     "markdown": Format("summary.md", "ci_gate.report.markdown", "markdown_parts"),
+    "markdown-comment": Format("comment.md", "ci_gate.report.markdown", "comment_parts", in_report_dir=False),
     "sarif": Format("results.sarif", "ci_gate.report.sarif", "sarif_parts"),
     "gitlab-secret-detection": Format(
         "gl-secret-detection-report.json", "ci_gate.report.gitlab", "secret_detection_parts", in_report_dir=False
@@ -141,21 +146,27 @@ def write_placeholders(targets: Iterable[Target], run: RunResult) -> None:
 
     :raises ReportsError: as :func:`write_reports`.
     """
-    write_reports([target for target in targets if target.path != STDOUT and not _is_special(Path(target.path))], run)
+    write_reports([target for target in targets if not is_stream(target)], run)
+
+
+def is_stream(target: Target) -> bool:
+    """Whether a report goes where it cannot be taken back: to standard output, a pipe or a device."""
+    return target.path == STDOUT or _is_special(Path(target.path))
 
 
 def _is_special(path: Path) -> bool:
-    """Whether something that is no regular file, and no folder, stands at a path: it is written to, not replaced.
+    """Whether a pipe, a device or a socket stands at a path: it is written to, not replaced.
 
-    That goes for all of ``/dev`` and ``/proc``: ``/dev/stdout`` leads to a regular file where output is redirected to one.
+    That goes for the streams of the process by whatever name: ``/dev/stdout`` leads to a regular file where output is redirected to one.
+    A link anywhere else is replaced, wherever it leads: a checkout may hold one to ``/dev/null``, or to a pipe that somebody reads.
     """
-    if path.absolute().parts[1:2] in {("dev",), ("proc",)}:
+    if _OWN_STREAM.fullmatch(os.path.normpath(path.absolute())):
         return True
     try:
-        mode = path.stat().st_mode
+        mode = path.lstat().st_mode
     except (OSError, ValueError):  # whatever is wrong with it shows when it is written
         return False
-    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -190,14 +201,26 @@ def _prepare(path: Path, parts: Iterable[bytes], stack: ExitStack) -> Callable[[
     """
     if _is_special(path):
         return partial(_pour_into, path, b"".join(parts))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     # A name of our own in the same folder, made exclusively: a link that somebody left there is replaced, never followed.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
     stack.callback(Path(temporary).unlink, missing_ok=True)
     with os.fdopen(descriptor, "wb") as stream:
         stream.writelines(parts)
-        os.fchmod(stream.fileno(), 0o666 & ~_umask())
+        os.fchmod(stream.fileno(), _FILE_MODE & ~_umask())
     return partial(os.replace, temporary, path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those above it.
+
+    :raises OSError: if that fails.
+    """
+    try:
+        folder.mkdir(_FOLDER_MODE, exist_ok=True)
+    except FileNotFoundError:
+        _make_folder(folder.parent)
+        folder.mkdir(_FOLDER_MODE, exist_ok=True)
 
 
 def _pour_into(path: Path, content: bytes) -> None:
@@ -215,7 +238,7 @@ def _open_special(path: Path) -> int:
     """
     for _ in range(40):
         try:
-            return os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+            return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)  # `/dev/stdout` may lead to a file with something in it
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise

@@ -18,6 +18,7 @@ from ci_gate.report.words import (
     compared,
     count,
     layer,
+    stand_in,
     waiver_is_due,
     waiver_line,
     waivers_of,
@@ -148,7 +149,7 @@ def statement(decision: Decision) -> str:
 
 def source_mark(run: RunResult) -> str:
     """Return what stands before every text that could be taken for a finding of a real account."""
-    return "" if run.source.kind == "live" else f"{cut(run.source.kind.upper(), 20)}: "
+    return f"{said}: " if (said := stand_in(run)) else ""
 
 
 def causes_of_run(run: RunResult) -> tuple[Cause, ...]:

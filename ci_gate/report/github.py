@@ -10,19 +10,20 @@ import secrets
 from typing import TYPE_CHECKING
 
 from ci_gate.report.text import printable
-from ci_gate.report.words import headline, next_step, reason, run_next_step, short, warned
+from ci_gate.report.words import count, headline, next_step, reason, run_next_step, short, stand_in, warned
 from ci_gate.verdict import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from ci_gate.errors import Cause
     from ci_gate.verdict import Decision, ImageResult, RunResult
 
 # GitHub shows ten annotations of a kind for a step; what comes after is dropped without a word.
 MAX_ANNOTATIONS = 10
 _TEXT = 2_000
-_IMAGES = 500  # all outputs of a job together may have 1 MiB
+_IMAGES = 400_000  # characters: all outputs of a job together may have 1 MiB, in UTF-16
 
 
 def outputs_of(run: RunResult, report_dir: Path | None) -> dict[str, str]:
@@ -31,21 +32,38 @@ def outputs_of(run: RunResult, report_dir: Path | None) -> dict[str, str]:
     ``image`` is the reference to deploy, by digest, where one image was checked and may be deployed; ``images`` are all of those, as a
     JSON list.
     """
-    deployable = [image.pinned for image in run.images if image.status is Status.PASSED] if run.status is Status.PASSED else []
+    mark, deployable = _mark(run), []
+    if run.status is Status.PASSED and not mark:
+        deployable = [image.pinned for image in run.images if image.status is Status.PASSED]
+    images, note = json.dumps(deployable, ensure_ascii=True), ""
+    if len(images) > _IMAGES:
+        images, note = "", f"; the output images is left out: {len(deployable)} references are too long for it"
     violations = sum(len(image.verdict.blocking) for image in run.images)
     return {
         "verdict": str(run.status),
         "exit-code": str(int(run.exit_code)),
+        "source": run.source.kind,
         "violations": str(violations),
         "warnings": str(warned(run)),
         "findings": str(sum(len(image.verdict.decisions) for image in run.images)),
         "image": deployable[0] if len(run.images) == 1 and deployable else "",
-        "images": json.dumps(deployable[:_IMAGES], ensure_ascii=True),
-        "summary": printable(headline(run), _TEXT),
+        "images": images,
+        "summary": printable(f"{mark}{headline(run)}{note}", _TEXT),
         "next-step": printable(run_next_step(run), _TEXT),
         "policy-sha256": run.policy.sha256,
         "report-dir": "" if report_dir is None else str(report_dir),
     }
+
+
+def outputs_of_refusal(cause: Cause) -> dict[str, str]:
+    """Return the outputs of a step whose command line or policy was refused before a run began."""
+    said = {"summary": printable(cause.sentence, _TEXT), "next-step": printable(cause.advice, _TEXT)}
+    return {"verdict": str(Status.UNDECIDED), "exit-code": str(int(cause.code)), "image": "", "images": "[]", **said}
+
+
+def command_of_refusal(cause: Cause) -> str:
+    """Return the annotation of such a step."""
+    return _command("error", f"ci-gate: {Status.UNDECIDED}", f"{cause.sentence}. Next: {cause.advice}")
 
 
 def output_lines(outputs: dict[str, str]) -> str:
@@ -59,28 +77,33 @@ def commands_of(run: RunResult) -> tuple[str, ...]:
 
     Errors and warnings are counted apart by GitHub; so each kind has its own limit.
     """
-    status = run.status
-    emulated = "" if run.source.kind == "live" else f" [{run.source.kind.upper()}]"
-    title = f"ci-gate: {status}{emulated}"
+    status, mark = run.status, _mark(run)
+    soft = [decision for image in run.images for decision in image.verdict.violations if not decision.enforced]
+    warn = f" (warn mode: {count(len(soft), 'violation')} would block)" if soft and status is Status.PASSED else ""
+    title = f"{mark}ci-gate: {status}{warn}"
     lines = [_command("notice" if status is Status.PASSED else "error", title, f"{headline(run)}. Next: {run_next_step(run)}")]
     if len(run.images) > 1:
         others = [image for image in run.images if image.status is not Status.PASSED]
-        lines.extend(_limited("error", (_of_image(image) for image in others), len(others), room=MAX_ANNOTATIONS - 1))
+        lines.extend(_limited("error", map(_of_image, others), len(others), mark, room=MAX_ANNOTATIONS - 1))
     elif run.images:
         verdict = run.images[0].verdict
-        lines.extend(_limited("error", map(_of_violation, verdict.blocking), len(verdict.blocking), room=MAX_ANNOTATIONS - 1))
-    soft = [decision for image in run.images for decision in image.verdict.violations if not decision.enforced]
-    lines.extend(_limited("warning", map(_of_violation, soft), len(soft), room=MAX_ANNOTATIONS))
+        lines.extend(_limited("error", map(_of_violation, verdict.blocking), len(verdict.blocking), mark, room=MAX_ANNOTATIONS - 1))
+    lines.extend(_limited("warning", map(_of_violation, soft), len(soft), mark, room=MAX_ANNOTATIONS))
     return tuple(lines)
 
 
-def _limited(kind: str, pairs: Iterable[tuple[str, str]], number: int, *, room: int) -> Iterator[str]:
+def _mark(run: RunResult) -> str:
+    """Return what heads all that is not of the real service."""
+    return f"[{said}] " if (said := stand_in(run)) else ""
+
+
+def _limited(kind: str, pairs: Iterable[tuple[str, str]], number: int, mark: str, *, room: int) -> Iterator[str]:
     """Yield at most ``room`` annotations; where there are more, the last one says how many."""
     shown = number if number <= room else room - 1
     for _, (title, message) in zip(range(shown), pairs, strict=False):
-        yield _command(kind, title, message)
+        yield _command(kind, f"{mark}{title}", message)
     if number > shown:
-        yield _command(kind, "ci-gate", f"{number - shown} more are in the step summary and the reports")
+        yield _command(kind, f"{mark}ci-gate", f"{number - shown} more are in the step summary and the reports")
 
 
 def _of_image(image: ImageResult) -> tuple[str, str]:

@@ -35,7 +35,7 @@ from ci_gate.report.entries import (
 )
 from ci_gate.report.markdown import plain
 from ci_gate.report.text import cut, printable, shorten
-from ci_gate.report.words import ROTATE, decided, headline, run_next_step
+from ci_gate.report.words import ROTATE, decided, headline, run_next_step, stand_in
 from ci_gate.result_document.write import harmless_json
 from ci_gate.verdict import Outcome
 
@@ -177,7 +177,7 @@ def _scan(run: RunResult, more: int) -> dict[str, Any]:
         "start_time": _time(started),
         "end_time": _time(started and started + timedelta(seconds=sum(seconds for _, seconds in run.seconds))),
         "analyzer": _tool("ci-gate", "ci-gate", printable(run.tool_version, 100) or "unknown", "ci-gate"),
-        "scanner": _scanner(run.source.kind),
+        "scanner": _scanner(run),
         "options": [
             {"name": printable(name, 200), "value": printable(value, _MESSAGE), "source": "file"} for name, value in judges(run.policy)
         ],
@@ -185,9 +185,9 @@ def _scan(run: RunResult, more: int) -> dict[str, Any]:
     }
 
 
-def _scanner(kind: str) -> dict[str, Any]:
+def _scanner(run: RunResult) -> dict[str, Any]:
     """Return who found the findings: not to be taken for the real service where it is not."""
-    if kind == "emulated":
+    if "EMULATED" in stand_in(run):
         return _tool("ci-gate-emulated", "EMULATED, not Security Center", "2018-12-03", "ci-gate")
     return _tool("alibaba-cloud-security-center", "Alibaba Cloud Security Center", "2018-12-03", "Alibaba Cloud")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # GitHub drops a step summary over 1 MiB whole; GitLab ends comments at 1,000,000 characters.
 MAX_BYTES = 1_000_000
+MAX_COMMENT = 65_000  # bytes; a comment on GitHub may have 65,536 characters
 _BADGES = {Status.PASSED: "✅ Passed", Status.BLOCKED: "❌ Blocked", Status.UNDECIDED: "⚠️ Undecided"}
 _PROOFS = {ProofState.HELD: "✅", ProofState.FAILED: "❌", ProofState.UNKNOWN: "⚠️", ProofState.NOT_ASKED: "·"}
 _TEXT = 2_000  # most characters of one text of the data
@@ -32,7 +33,7 @@ _NOTICE = "\n\n… cut here: the whole is in the JSON report.\n"
 _ACTIVE = str.maketrans({char: f"&#{ord(char)};" for char in '\\`*[]|<>~&"$!'})
 # These are searched for in the rendered page, where entities are resolved: mentions, addresses of mail, bare URLs, numbers of
 # issues, emoji (`10:00:00` is none). An element around the character keeps them apart; its text stays what it is.
-_SEARCHED = re.compile(r"@|:(?=//)|(?<=www)\.|#(?=\d)|:(?=[a-z0-9_+-]*[a-z_+-][a-z0-9_+-]*:)", re.IGNORECASE)
+_SEARCHED = re.compile(r"@|:(?=//)|(?<=www)\.|#(?=\d)|:(?=\d*[a-z_+-][a-z0-9_+-]*:)", re.IGNORECASE)
 _EMPHASIS = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")  # inside a word it is none
 # Tried in turn until one fits.
 _DETAILS = (
@@ -62,6 +63,11 @@ def render_markdown(run: RunResult, *, limit: int = MAX_BYTES) -> str:
 def markdown_parts(run: RunResult) -> Iterator[str]:
     """Return what :func:`render_markdown` does, as one part: it is small."""
     yield render_markdown(run)
+
+
+def comment_parts(run: RunResult) -> Iterator[str]:
+    """Return the summary within what a comment on GitHub may have."""
+    yield render_markdown(run, limit=MAX_COMMENT)
 
 
 @cache
@@ -120,7 +126,7 @@ class _View(View):
 
     @property
     def badge(self) -> str:
-        source = f" ({plain(self.stand_in, 20)})" if self.stand_in else ""
+        source = f" ({plain(self.stand_in, 40)})" if self.stand_in else ""
         warned = f" (warn mode: {count(self.warned, 'violation')} would block)" if self.warned and self.run.status is Status.PASSED else ""
         return _BADGES[self.run.status] + source + warned
 

@@ -19,6 +19,7 @@ from ci_gate.report.words import (
     next_step,
     reason,
     run_next_step,
+    stand_in,
     waiver_is_due,
     waiver_line,
     waivers_of,
@@ -49,7 +50,7 @@ def render_terminal(run: RunResult, *, color: bool = False, width: int | None = 
     :param color: whether to write ANSI colours.
     :param width: columns of the terminal, to shorten paths by; ``None`` for a log.
     """
-    source = "" if run.source.kind == "live" else f" [{printable(run.source.kind.upper(), 20)}]"
+    source = f" [{printable(said)}]" if (said := stand_in(run)) else ""
     would = warned(run)
     mode = f" (warn mode: {count(would, 'violation')} would block)" if would and run.status is Status.PASSED else ""
     word = str(run.status).upper()

@@ -22,6 +22,7 @@ from ci_gate.report.words import (
     run_cause,
     run_next_step,
     short,
+    stand_in,
     waiver_is_due,
     waiver_line,
     waivers_of,
@@ -160,7 +161,7 @@ class View:
     @property
     def stand_in(self) -> str:
         """What answered, loudly, where that was not a real account."""
-        return "" if self.run.source.kind == "live" else self.run.source.kind.upper()
+        return stand_in(self.run)
 
     @property
     def title(self) -> str:

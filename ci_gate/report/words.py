@@ -126,6 +126,15 @@ def worst_image(run: RunResult) -> ImageResult:
     return min(run.images, key=lambda image: (_WORST_FIRST.index(image.status), _severity(image), not image.verdict.violations))
 
 
+def stand_in(run: RunResult) -> str:
+    """Return what was asked in the place of the real service, loudly; empty where it was that. A replay says what it replays."""
+    kind = run.source.kind
+    if kind == "live":
+        return ""
+    figures = {figure for image in run.images for proof in image.evidence if proof.name == "source" for figure in proof.figures}
+    return cut(kind.upper(), 20) + (" OF EMULATED" if kind != "emulated" and ("original", "emulated") in figures else "")
+
+
 def run_cause(run: RunResult) -> Cause | None:
     """Return the worst cause of the run itself, where it is that, and not an image, that decides."""
     if not run.causes or run.status is not Status.UNDECIDED:

@@ -33,7 +33,7 @@ def is_text(value: object) -> bool:
 
 def is_word(value: object) -> bool:
     """Whether the value is text that can be sent back as a parameter: a lone surrogate cannot."""
-    return is_text(value) and isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
+    return is_text(value) and isinstance(value, str) and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
 
 
 def is_any_text(value: object) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
-from support import COMMAND
 
 ROOT = Path(__file__).parents[2]
 JOB_ENVIRONMENT = ("PATH", "LANG", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_CERT", "PIP_DEFAULT_TIMEOUT")
@@ -18,7 +19,11 @@ JOB_ENVIRONMENT = ("PATH", "LANG", "PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_
 
 def load_yaml(path: Path):
     """Load a file of a platform; what ``!reference`` names is put in its place, as GitLab does."""
-    document = _yaml().load(path.read_text("utf-8"))
+    return read_yaml(path.read_text("utf-8"))
+
+
+def read_yaml(text: str):
+    document = _yaml().load(text)
     return _resolved(document, document)
 
 
@@ -127,8 +132,9 @@ class ActionRunner:
         for number, step in enumerate(self.action["runs"]["steps"]):
             if "uses" in step:
                 continue
-            if "Install" in step["name"] and self.installed:
-                self._install_this_interpreter(Path(steps["prepare"]["home"]))
+            if step.get("id") == "install" and self.installed:
+                steps["install"] = {"home": str(link_gate(self.temporary / "installed"))}
+                continue
             script = self.temporary / f"{number}.sh"
             script.write_text(step["run"], "utf-8")
             environment = {**self.environment(str(number)), **job_environment}
@@ -141,12 +147,15 @@ class ActionRunner:
     def _outputs(self, steps: dict[str, dict[str, str]]) -> dict[str, str]:
         return {name: _evaluate(output["value"], {}, steps) for name, output in self.action["outputs"].items()}
 
-    def _install_this_interpreter(self, home: Path) -> None:
-        """Put the command under test where the install step would put it, so that this step finds its work done."""
-        (home / "bin").mkdir(parents=True, exist_ok=True)
-        (home / "installed").touch()
-        if not (home / "bin" / "ci-gate").exists():
-            (home / "bin" / "ci-gate").symlink_to(COMMAND)
+
+def link_gate(environment: Path) -> Path:
+    """Make an environment whose Python is this one, with the gate under test; return its folder."""
+    python = environment / "bin" / "python"
+    python.parent.mkdir(parents=True, exist_ok=True)
+    # No link: by its name, Python would look for packages beside it.
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n', "utf-8")
+    python.chmod(0o755)
+    return environment
 
 
 def _evaluate(text: str, inputs: dict[str, str], steps: dict[str, dict[str, str]]) -> str:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
-from pipelines import ROOT, ActionRunner, gitlab_script, jenkins_script, load_yaml, read_outputs
+from pipelines import ROOT, ActionRunner, gitlab_script, jenkins_script, link_gate, load_yaml, read_outputs, read_yaml
 from ruamel.yaml import YAML
 from support import COMMAND, DIGEST, NAME, REFERENCE, finding, image
 
@@ -45,6 +46,51 @@ def world_in(folder: Path, *images: dict, **fields) -> str:
     return "the world.json"
 
 
+def leave_reports(folder: Path) -> None:
+    """What an earlier run on the same machine, or whoever wrote the checkout, left there: a pass that is none of this run."""
+    reports = folder / "ci-gate-reports"
+    reports.mkdir()
+    for name in ("junit.xml", "summary.md", "results.sarif"):
+        (reports / name).write_text("passed", "utf-8")
+    write_result(folder, "passed", "live")
+
+
+def write_result(folder: Path, verdict: str, kind: str) -> None:
+    document = {"verdict": verdict, "source": {"kind": kind}, "images": [{"pinned": PINNED}]}
+    (folder / "ci-gate-reports" / "result.json").write_text(json.dumps(document), "utf-8")
+
+
+# --- Installation ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_path):
+    """pip is a spy here: `make platforms` installs for real."""
+    (tmp_path / "environment" / "bin").mkdir(parents=True)
+    spy = tmp_path / "environment" / "bin" / "python"
+    spy.write_text('#!/bin/sh\n{ echo "RUN $*"; env; } >&2\n', "utf-8")
+    spy.chmod(0o755)
+    obeyed = dict.fromkeys(("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"), "x")
+    others = dict.fromkeys(("PIP_PYTHON", "PIP_TARGET", "PIP_USER", "PIP_target", "PIP_DRY_RUN", "PYTHONPATH", "PYTHONHOME"), "x")
+    hostile = {"NOTE": "\nPIP_X PATH=/nowhere\nPYTHONPATH"}
+    (tmp_path / "downloads" / "wheels").mkdir(parents=True)
+    (tmp_path / "downloads" / "http-v2").mkdir()
+    run = ["sh", ROOT / "install.sh", tmp_path / "environment", spy]
+
+    environment = {"PATH": os.environ["PATH"], **obeyed, **others, **hostile}
+    kept, cached = (
+        subprocess.run([*run, *more], env=environment, capture_output=True, text=True, check=True).stderr
+        for more in ([], [tmp_path / "downloads"])
+    )
+
+    assert obeyed.keys() == {name for name in {**obeyed, **others} if re.search(f"^{name}=x$", kept, re.MULTILINE)}
+    venv, *installs, version = re.findall("^RUN (.*)", kept, re.MULTILINE)
+    assert (f"-I -m venv {tmp_path / 'environment'}", "-I -m ci_gate --version") == (venv, version)
+    assert all(install.startswith("-I -m pip install ") and "--no-cache-dir" in install for install in installs)
+    assert [True, True, False] == ["--require-hashes" in install for install in installs]
+    assert 3 == cached.count(f"--cache-dir={tmp_path / 'downloads'}")
+    assert ["http-v2"] == [path.name for path in (tmp_path / "downloads").iterdir()], "pip would take such a wheel at its word"
+
+
 # --- GitHub ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -60,25 +106,30 @@ def test_the_action_hands_on_verdict_outputs_summary_and_reports(runner, verdict
     assert (verdict, str(code), str(violations), "my reports") == tuple(
         job.outputs[name] for name in ("verdict", "exit-code", "violations", "report-dir")
     )
-    assert (PINNED if verdict == "passed" else "") == job.outputs["image"]
+    assert ("emulated", "", "[]") == tuple(job.outputs[name] for name in ("source", "image", "images")), "a trial has nothing to deploy"
     assert re.search(rf"^## .*{verdict.capitalize()} ", job.summary)
     assert job.outputs["summary"]
     assert len(re.findall(r"^::(error|notice|warning) ", job.log, re.MULTILINE)) == 1 + violations
     assert {"junit.xml", "summary.md", "results.sarif", "result.json", "page.html"} == {
         path.name for path in (runner.workspace / "my reports").iterdir()
     }
-    assert ("Prepare ci-gate", "Install ci-gate into an environment of its own", "Decide") == job.steps
+    assert ("Prepare ci-gate", "Decide") == job.steps
 
 
-def test_the_action_takes_several_images_and_says_which_may_be_deployed(runner):
+def pinned(folder: Path) -> list[str]:
+    result = json.loads((folder / "ci-gate-reports" / "result.json").read_text("utf-8"))
+    assert "passed" == result["verdict"]
+    return [entry["pinned"] for entry in result["images"]]
+
+
+def test_the_action_takes_several_images(runner):
     other = "registry.example.com/shop/web:2@sha256:" + "ab" * 32
     world = world_in(runner.workspace, image(), {"reference": other.partition("@")[0], "digest": "ab" * 32})
 
     job = runner.run(image=f"\n  {REFERENCE}\n\n{other}  \n", emulate=world)
 
     assert 0 == job.code, job.log
-    assert "" == job.outputs["image"]
-    assert [PINNED, f"registry.example.com/shop/web@sha256:{'ab' * 32}"] == json.loads(job.outputs["images"])
+    assert [PINNED, f"registry.example.com/shop/web@sha256:{'ab' * 32}"] == pinned(runner.workspace)
 
 
 def test_floors_come_one_a_line_and_hold_against_the_policy(runner):
@@ -97,7 +148,8 @@ def test_floors_come_one_a_line_and_hold_against_the_policy(runner):
 def test_the_digest_can_come_from_the_metadata_of_the_build(runner):
     (runner.workspace / "meta.json").write_text(json.dumps({"containerimage.digest": f"sha256:{DIGEST}"}), "utf-8")
 
-    assert PINNED == runner.run(image=NAME, metadata_file="meta.json", emulate=world_in(runner.workspace, image())).outputs["image"]
+    assert 0 == runner.run(image=NAME, metadata_file="meta.json", emulate=world_in(runner.workspace, image())).code
+    assert [PINNED] == pinned(runner.workspace)
 
 
 @pytest.mark.parametrize("name", ["image", "metadata_file", "platform_digest", "policy", "floor", "floor_sha256", "endpoint", "scan"])
@@ -138,12 +190,24 @@ def test_only_the_inputs_count_and_not_what_an_earlier_step_put_into_the_environ
 
 @pytest.mark.parametrize("python", ["", "/nowhere/python", "$(touch pwned)", "false"])
 def test_without_a_python_the_action_says_so_and_has_no_verdict_but_undecided(runner, python):
+    leave_reports(runner.workspace)
+
     job = runner.run(image=REFERENCE, python=python)
 
     assert 2 == job.code
     assert "::error title=ci-gate::ci-gate needs Python 3.11" in job.log
-    assert {"undecided", ""} == set(job.outputs.values())
+    assert {"verdict": "undecided"} == {name: value for name, value in job.outputs.items() if value}
     assert not list(runner.workspace.rglob("pwned"))
+    assert not list((runner.workspace / "ci-gate-reports").iterdir())
+
+
+def test_a_wrong_command_line_leaves_no_report_of_an_earlier_run(runner):
+    leave_reports(runner.workspace)
+
+    job = runner.run(image=REFERENCE, timeout="five minutes")
+
+    assert (2, "undecided") == (job.code, job.outputs["verdict"])
+    assert not list((runner.workspace / "ci-gate-reports").iterdir())
 
 
 def test_a_job_that_is_cancelled_ends_in_reports(runner):
@@ -215,7 +279,13 @@ class GitlabJob:
         self.job = load_yaml(ROOT / ".gitlab-ci-template.yml")[".ci-gate"]
 
     def run(self, shell: str = "sh", **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = self.gate.environment(**{**self.job["variables"], "CI_GATE_OUTPUT": "", "CI_JOB_ID": "7", **variables})
+        own = {
+            "CI_GATE_OUTPUT": "",
+            "CI_JOB_ID": "7",
+            "CI_PROJECT_DIR": str(self.gate.folder),
+            "CI_SERVER_URL": "https://gitlab.example.com",
+        }
+        environment = self.gate.environment(**{**self.job["variables"], **own, **variables})
         environment["PATH"] = f"{COMMAND.parent}:{environment['PATH']}"
         environment["TMPDIR"] = str(self.gate.folder / "home")
         return subprocess.run(
@@ -278,9 +348,37 @@ def test_no_variable_of_the_gitlab_job_is_run_or_becomes_an_option(gate, name):
     assert not list(gate.folder.rglob("pwned"))
 
 
+@pytest.mark.parametrize("package", ["file:///nowhere/ci-gate.git", "git@host:nowhere/ci-gate.git", "mine", "./mine", "{checkout}/mine"])
+def test_the_gitlab_job_takes_ci_gate_from_nowhere_in_the_checkout(gate, package):
+    leave_reports(gate.folder)
+    folder = gate.folder / package.format(checkout=gate.folder)
+    folder.mkdir(parents=True)
+    (folder / "install.sh").write_text("touch pwned\n", "utf-8")
+    variables = {"CI_GATE_PACKAGE": package.format(checkout=gate.folder), "CI_GATE_COMMIT": "0" * 40, "GIT_SSH_COMMAND": "false"}
+
+    done = GitlabJob(gate).run(CI_GATE_IMAGE=REFERENCE, **variables)
+
+    assert done.returncode, done.stderr
+    assert not list(gate.folder.rglob("pwned"))
+    assert not (gate.folder / "ci-gate-reports").exists()
+
+
+def test_the_written_out_command_of_the_docs_takes_an_image_for_an_image(gate):
+    (block,) = re.findall(r"```yaml\n((?:(?!```).)*ci_gate check.*?)```", (ROOT / "docs" / "integrations.md").read_text("utf-8"), re.DOTALL)
+    gitlab = GitlabJob(gate)
+    gitlab.job |= read_yaml((ROOT / ".gitlab-ci-template.yml").read_text("utf-8") + textwrap.dedent(block))["ci-gate"]
+
+    helped = gitlab.run(CI_GATE_IMAGE="--help", DEPLOYED=NAME)
+    asked = gitlab.run(CI_GATE_IMAGE=REFERENCE, DEPLOYED=NAME, CI_GATE_ENDPOINT="127.0.0.1:9", CI_GATE_TIMEOUT="1s")
+
+    assert (2, "") == (helped.returncode, helped.stdout)
+    assert "--help" in helped.stderr
+    assert 21 == asked.returncode, "it went on, to the credentials that are not there"
+
+
 def test_the_token_of_the_gitlab_job_is_in_a_file_of_its_own_and_goes_away(gate):
     (gate.folder / "bin").mkdir()
-    spy = gate.folder / "bin" / "ci-gate"
+    spy = gate.folder / "bin" / "python3"
     spy.write_text(
         '#!/bin/sh\nstat -c "%a" "$ALIBABA_CLOUD_OIDC_TOKEN_FILE"\ncat "$ALIBABA_CLOUD_OIDC_TOKEN_FILE"\nenv\nexit 20\n', "utf-8"
     )
@@ -319,12 +417,12 @@ def jenkins(gate, label: str, **variables: str) -> subprocess.CompletedProcess[s
 
 
 def jenkins_gate(gate, tag: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    home = gate.folder / "jenkins tmp" / "venv" / "bin"
-    home.mkdir(parents=True)
-    (home / "ci-gate").symlink_to(COMMAND)
+    home = gate.folder / "jenkins tmp"
+    link_gate(home / "venv")
+    leave_reports(gate.folder)
     (gate.folder / "floor file").write_text("version: 1\nname: floor\nextends: [default]\n", "utf-8")
     (gate.folder / "meta.json").write_text(json.dumps({"containerimage.digest": f"sha256:{DIGEST}"}), "utf-8")
-    own = {"CI_GATE_HOME": str(home.parents[1]), "CI_GATE_FLOOR": "floor file", "IMAGE": NAME.rpartition(":")[0], "TAG": tag}
+    own = {"CI_GATE_HOME": str(home), "CI_GATE_FLOOR": "floor file", "IMAGE": NAME.rpartition(":")[0], "TAG": tag}
     return jenkins(gate, "ci-gate", **own, **variables)
 
 
@@ -344,6 +442,13 @@ def test_no_parameter_of_the_jenkins_job_is_run_or_becomes_an_option(gate, tag):
 
     assert 2 == done.returncode, done.stderr
     assert not list(gate.folder.rglob("pwned"))
+
+
+def test_a_wrong_setting_of_the_jenkins_job_leaves_no_report_of_an_earlier_build(gate):
+    done = jenkins_gate(gate, "1.4.2", CI_GATE_TIMEOUT="five minutes")
+
+    assert 2 == done.returncode, done.stderr
+    assert not (gate.folder / "ci-gate-reports").exists()
 
 
 def test_jenkins_takes_every_code_but_0_for_a_failure_unless_it_is_told_otherwise_of_20_and_22():
@@ -370,13 +475,11 @@ def test_the_deploy_steps_deploy_what_passed_and_nothing_else(gate, platform):
     kubectl.chmod(0o755)
     environment = gate.environment()
     environment["PATH"] = f"{gate.folder}:{environment['PATH']}"
-    reports = gate.folder / "ci-gate-reports"
-    reports.mkdir()
+    (gate.folder / "ci-gate-reports").mkdir()
     results = [(verdict, kind) for verdict in ("blocked", "undecided", "passed") for kind in ("emulated", "replay", "live")]
 
     for verdict, kind in results:
-        document = {"verdict": verdict, "source": {"kind": kind}, "images": [{"pinned": PINNED}]}
-        (reports / "result.json").write_text(json.dumps(document), "utf-8")
+        write_result(gate.folder, verdict, kind)
         done = subprocess.run(
             ["sh", "-e"], input=deploy_script(platform), cwd=gate.folder, env=environment, capture_output=True, text=True, check=False
         )
@@ -386,12 +489,13 @@ def test_the_deploy_steps_deploy_what_passed_and_nothing_else(gate, platform):
     assert f"set image deployment/api api={PINNED}\n" == (gate.folder / "deployed").read_text("utf-8")
 
 
-def shell_recipe(gate, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    home = gate.folder / "gate home"
-    (home / "bin").mkdir(parents=True, exist_ok=True)
-    for name, target in (("ci-gate", COMMAND), ("python", Path(sys.executable))):
-        (home / "bin" / name).unlink(missing_ok=True)
-        (home / "bin" / name).symlink_to(target)
+def shell_recipe(gate, *arguments: str, live: bool = False, **variables: str) -> subprocess.CompletedProcess[str]:
+    home = link_gate(gate.folder / "gate home")
+    if live:  # which the embedded endpoint cannot be
+        with (home / "bin" / "python").open("r+", encoding="utf-8") as script:
+            text = script.read().replace("exec ", "") + "code=$?\n"
+            script.seek(0)
+            script.write(f'{text}[ "$3" != ci_gate ] || sed -i s/emulated/live/ ci-gate-reports/result.json || :\nexit $code\n')
     environment = gate.environment(CI_GATE_HOME=str(home), CI_GATE_FLOOR="default", **variables)
     return subprocess.run(
         [ROOT / "examples" / "shell.sh", *arguments],
@@ -408,11 +512,26 @@ def shell_recipe(gate, *arguments: str, **variables: str) -> subprocess.Complete
 def test_the_shell_recipe_prints_the_reference_to_deploy_only_where_the_gate_passed(gate, served, verdict):
     found, reference, code, _ = STORIES[verdict]
 
-    done = shell_recipe(gate, reference, **served(found))
+    done = shell_recipe(gate, reference, live=True, **served(found))
 
     assert (code, f"{PINNED}\n" if code == 0 else "") == (done.returncode, done.stdout), done.stderr
 
 
+def test_the_shell_recipe_deploys_nothing_of_an_emulated_pass(gate, served):
+    done = shell_recipe(gate, REFERENCE, **served(image()))
+
+    assert (1, "") == (done.returncode, done.stdout), done.stderr
+    assert "no live pass" in done.stderr
+
+
 def test_the_shell_recipe_says_what_it_needs(gate):
     assert 0 != shell_recipe(gate).returncode
-    assert 2 == shell_recipe(gate, "--emulate").returncode
+
+
+@pytest.mark.parametrize("option", ["--emulate", "--help"])
+def test_the_shell_recipe_takes_no_image_for_an_option_and_deploys_nothing_of_an_earlier_run(gate, option):
+    leave_reports(gate.folder)
+
+    done = shell_recipe(gate, option)
+
+    assert (2, "") == (done.returncode, done.stdout)

@@ -32,7 +32,7 @@ def test_a_replay_gives_the_saved_verdict_without_network_and_says_what_it_is(ga
     for report in ("junit.xml", "summary.md", "result.json"):
         assert "REPLAY" in finished.report(report), report
         assert "EMULATED" in finished.report(report), report
-    assert "[REPLAY]" in finished.err
+    assert "[REPLAY OF EMULATED]" in finished.err
     assert "EMULATED" in finished.err
     assert "" == finished.out
 

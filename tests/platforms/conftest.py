@@ -61,6 +61,6 @@ def repository(tmp_path_factory, tool) -> tuple[Path, str]:
     folder.mkdir()
     for name in ("ci_gate", "policies"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE", "requirements.txt", "requirements-build.txt"):
+    for name in ("install.sh", "pyproject.toml", "README.md", "LICENSE", "requirements.txt", "requirements-build.txt"):
         shutil.copy(ROOT / name, folder / name)
     return folder, commit(folder, tool("git"))

@@ -71,8 +71,8 @@ def scripts():
         yield f"gitlab: {name}", "sh", gitlab_script(pipeline[name])
     for label in ("build", "install", "ci-gate", "deploy"):
         yield f"jenkins: {label}", "sh", jenkins_script(label)
-    yield "shell.sh", "sh", (ROOT / "examples" / "shell.sh").read_text("utf-8")
-    yield "tools.sh", "sh", (ROOT / "tests" / "platforms" / "tools.sh").read_text("utf-8")
+    for path in ("install.sh", "examples/shell.sh", "tests/platforms/tools.sh"):
+        yield path, "sh", (ROOT / path).read_text("utf-8")
 
 
 @pytest.mark.parametrize(("shell", "script"), [case[1:] for case in scripts()], ids=[case[0] for case in scripts()])

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,20 +19,40 @@ from support import COMMAND, NAME, REFERENCE, finding, image
 DENIED = finding("aws_access_key", "/root/.aws/credentials", "high")
 
 
-def test_the_action_installs_from_hashes_into_an_environment_of_its_own_and_once_a_job(tmp_path):
+def poison(wheel: Path) -> None:
+    """Put a file into a wheel that ends whatever Python starts beside it, with the exit code of a pass."""
+    with zipfile.ZipFile(wheel) as archive:
+        items = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in items.items():
+            archive.writestr(name, content + b"poison.pth,,\n" if name.endswith("/RECORD") else content)
+        archive.writestr("poison.pth", "import os; os._exit(0)\n")
+
+
+def test_the_action_installs_from_hashes_into_an_environment_of_its_own(tmp_path):
     runner = ActionRunner(tmp_path, installed=False)
     world = runner.workspace / "world.json"
     world.write_text(json.dumps({"version": 1, "images": [image(DENIED)]}), "utf-8")
-    job_environment = {"PIP_TARGET": str(tmp_path / "target"), "PIP_USER": "1", "PYTHONPATH": "/nowhere"}
+    venv.create(tmp_path / "job", with_pip=False)
+    job_environment = {
+        "PIP_TARGET": str(tmp_path / "target"),
+        "PIP_USER": "1",
+        "PIP_PYTHON": str(tmp_path / "job" / "bin" / "python"),
+        "PYTHONPATH": "/nowhere",
+    }
 
     first = runner.run(job_environment=job_environment, image=REFERENCE, emulate=str(world))
-    before = sorted(runner.temporary.rglob("*.dist-info"))
+    wheels = list((runner.temporary / "ci-gate-downloads").rglob("*.whl"))
+    for wheel in wheels:
+        poison(wheel)
     second = runner.run(image=NAME, emulate=str(world))
 
     assert (10, 20) == (first.code, second.code), first.log + second.log
     assert ("blocked", "undecided") == (first.outputs["verdict"], second.outputs["verdict"])
-    assert before == sorted(runner.temporary.rglob("*.dist-info"))
+    assert wheels, "pip keeps none any more: nothing was tried"
+    assert not list(runner.temporary.rglob("poison.pth"))
     assert not (tmp_path / "target").exists()
+    assert not list((tmp_path / "job").rglob("*.dist-info"))
     # pip asks rustc for its version to say it to the index, and rustup, where that is what answers, makes itself a folder.
     assert {path.name for path in runner.home.iterdir()} <= {".rustup"}, "something of the job's was touched"
 
@@ -171,5 +193,6 @@ def test_the_containerfile_makes_an_environment_that_works_without_pip(gate):
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", text, re.MULTILINE)
     assert not list(shipped.rglob("pip")) + list(shipped.rglob("setuptools")) + list(shipped.rglob("hatchling"))
     demo = "registry.example.com/shop/api@sha256:d20141dbeaeb24ed0d7bbc855d6b7f7c4bfce46b85d8b851f36ad8a47db7b7d1"
-    command = [shipped / "bin" / "ci-gate", "check", demo, "--emulate", "--policy", "default"]
+    entry = json.loads(re.search("^ENTRYPOINT (.*)", text, re.MULTILINE)[1])
+    command = [placed(entry[0]), *entry[1:], "check", demo, "--emulate", "--policy", "default"]
     assert 10 == subprocess.run(command, cwd=gate.folder, env=gate.environment(), check=False, timeout=60).returncode

@@ -79,6 +79,6 @@ def test_its_links_lead_somewhere(target):
 
 def test_the_options_it_names_exist():
     options = {option for command in _commands(cli) for parameter in command.params for option in parameter.opts}
-    foreign = {"--require-hashes", "--no-deps", "--push", "--help"}
+    foreign = {"--push", "--provenance", "--help"}
 
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", TEXT)) - foreign <= options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import time
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -15,6 +16,7 @@ from runs import EXCEPTED_IMAGE, HOSTILE, RUNS, TODAY, W_ACTIVE, W_EXPIRED, find
 
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.model import Proof, ProofState, SourceInfo
+from ci_gate.report import render
 from ci_gate.report.markdown import code, plain, render_markdown
 from ci_gate.report.text import printable
 from ci_gate.verdict import (
@@ -178,6 +180,23 @@ def test_what_does_not_fit_is_counted_exactly(limit):
     shown = sum(len(row) == 5 for row in _page(text).rows) - ("| key |" in text)
     assert shown + int(re.search(r"… and (\d+) more findings, see the JSON report", text)[1]) == 10_000
     assert "10000 violations" in text
+
+
+def test_a_comment_is_the_summary_within_what_a_comment_may_have():
+    few, many = (run_of(_image(*(violation(finding("pem", f"/app/{i}/id_rsa")) for i in range(number)))) for number in (3, 3_000))
+
+    assert render("markdown", few) == render("markdown-comment", few)
+    assert len(render("markdown-comment", many)) < 65_536 < len(render("markdown", many))
+
+
+def test_a_path_full_of_signs_costs_no_more_than_its_length():
+    def seconds(sign):
+        text = f"/{sign}" + "a" * 200_000
+        started = time.process_time()
+        plain(text, 300_000)
+        return time.process_time() - started
+
+    assert seconds(":") < 20 * (seconds(";") + 0.05)
 
 
 @pytest.mark.parametrize("limit", [1_000_000, 65_536, 3_000])

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -47,15 +48,26 @@ def test_a_dash_is_returned_and_not_written(tmp_path, monkeypatch):
     assert [] == list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_the_mode_is_that_of_any_new_file(tmp_path, umask, mode):
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o644), (0o000, 0o644)])
+def test_the_mode_is_that_of_any_new_file_which_its_owner_alone_may_change(tmp_path, umask, mode):
     before = os.umask(umask)
     try:
-        write_reports([Target("json", str(tmp_path / "r.json"))], RUN)
+        write_reports([Target("json", str(tmp_path / "a" / "b" / "r.json"))], RUN)
     finally:
         os.umask(before)
 
-    assert mode == stat.S_IMODE((tmp_path / "r.json").stat().st_mode)
+    path = tmp_path / "a" / "b" / "r.json"
+    assert mode == stat.S_IMODE(path.stat().st_mode)
+    assert [0o755 & ~umask] * 2 == [stat.S_IMODE(folder.stat().st_mode) for folder in (path.parent, path.parent.parent)]
+
+
+def test_a_report_is_its_owners_alone_until_it_is_in_place(tmp_path, monkeypatch):
+    modes = []
+    monkeypatch.setattr(os, "fchmod", lambda descriptor, _: modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode)))
+
+    write_reports([Target("json", str(tmp_path / "r.json"))], RUN)
+
+    assert [0o600] == modes
 
 
 def test_a_link_is_replaced_and_never_followed(tmp_path):
@@ -68,6 +80,39 @@ def test_a_link_is_replaced_and_never_followed(tmp_path):
 
     assert "mine" == victim.read_text()
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_link_to_a_pipe_or_a_device_is_replaced_and_never_followed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for name, target in (("to-pipe", tmp_path / "pipe"), ("to-device", os.devnull)):
+        path = tmp_path / name
+        path.symlink_to(target)
+        write_placeholders([Target("json", str(path))], RUNS["unfinished"])
+        assert not path.is_symlink()
+        assert "the run did not finish" in path.read_text("utf-8")
+
+
+def test_another_name_of_the_same_file_keeps_what_it_holds(tmp_path):
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "r.json").hardlink_to(tmp_path / "victim")
+
+    write_reports([Target("json", str(tmp_path / "r.json"))], RUN)
+
+    assert "mine" == (tmp_path / "victim").read_text()
+    assert render("json", RUN) == (tmp_path / "r.json").read_text("utf-8")
+
+
+def test_names_that_somebody_guessed_are_not_used(tmp_path, monkeypatch):
+    guesses = iter(["guessed", "free"])
+    monkeypatch.setattr(tempfile, "_get_candidate_names", lambda: guesses)
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / ".r.json.guessed").symlink_to(tmp_path / "victim")
+
+    write_reports([Target("json", str(tmp_path / "r.json"))], RUN)
+
+    assert "mine" == (tmp_path / "victim").read_text()
+    assert render("json", RUN) == (tmp_path / "r.json").read_text("utf-8")
+    assert (tmp_path / ".r.json.guessed").is_symlink()
 
 
 def test_one_that_fails_does_not_keep_the_others(tmp_path):

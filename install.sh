@@ -1,0 +1,40 @@
+#!/bin/sh
+# Puts the ci-gate of this checkout into an environment of its own: sh install.sh ENVIRONMENT [PYTHON [DOWNLOADS]]
+#
+# ENVIRONMENT: a new or empty folder.
+# PYTHON:      the Python (3.11 or newer) that the environment is made of; python3 unless it is given.
+# DOWNLOADS:   a folder that keeps downloads for the next time. Without it, nothing is kept.
+set -eu
+
+here="$(cd "$(dirname "$0")" && pwd)"
+environment="$1"
+python="${2:-python3}"
+downloads="${3:-}"
+
+# Of what the job set for its own Python and pip, only where and how to fetch is for this environment: not another target, user or Python.
+for name in $(env | cut -s -d= -f1 | grep -E -x '(PIP_|PYTHON)[A-Za-z0-9_]*'); do
+  case "$name" in
+    PIP_INDEX_URL | PIP_EXTRA_INDEX_URL | PIP_FIND_LINKS | PIP_NO_INDEX | PIP_CONFIG_FILE) ;;
+    PIP_CERT | PIP_CLIENT_CERT | PIP_PROXY | PIP_TRUSTED_HOST | PIP_TIMEOUT | PIP_DEFAULT_TIMEOUT | PIP_RETRIES) ;;
+    *) unset "$name" ;;
+  esac
+done
+
+cache=--no-cache-dir
+if [ -n "$downloads" ]; then
+  # pip holds downloads (http, http-v2) against their hashes again, but would take wheels that it finds there at their word.
+  mkdir -p "$downloads"
+  find "$downloads/" -mindepth 1 -maxdepth 1 ! -name http ! -name http-v2 -exec rm -rf {} +
+  cache="--cache-dir=$downloads"
+fi
+
+"$python" -I -m venv "$environment"
+install() {
+  "$environment/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input "$cache" "$@"
+}
+# Builders first, by hash: pip itself would fetch them without any.
+install --require-hashes --requirement "$here/requirements-build.txt"
+install --require-hashes --no-build-isolation --use-pep517 --requirement "$here/requirements.txt"
+install --no-index --no-deps --no-build-isolation "$here"
+# Did all of it arrive where it is run from?
+"$environment/bin/python" -I -m ci_gate --version > /dev/null
