@@ -119,7 +119,7 @@ $baseline
 
 # Which proofs a verdict needs. require_digest: no image without a digest. rule_coverage (error, auto, warn, off): the account scans for
 # denied keys. inferred (error, warn): cross-checks. vendor_whitelist (error, report): rules in the console that hide findings.
-# max_scan_age: oldest scan that is believed. settle: pause before an empty result of a fresh scan is believed.
+# max_scan_age: oldest scan that is believed. settle: pause before a fresh scan is read again.
 #evidence: {require_digest: true, rule_coverage: auto, inferred: error, vendor_whitelist: report, max_scan_age: 7d, settle: 15s}
 
 # What this policy is expected to do; `ci-gate policy test` tries it. A finding has a key, and may have risk_level, path, md5, layer, count;

@@ -429,7 +429,7 @@ def _date(material: Material) -> Observation:
     answers = [outcome for outcome in material.answers.values() if isinstance(outcome, Answer)]
     dated = sum(answer.server_ms is not None for answer in answers)
     told = {0: "no answer has one"}.get(dated, "every answer has one" if dated == len(answers) else "some answers have one")
-    gate = "measures the age of a scan by it; without one the age is not known: max_scan_age is not proven, an empty listing is read again"
+    gate = "measures the age of a scan by it; without one the age is not known: max_scan_age is not proven, the findings are read again"
     return Observation("date-header", "Do answers come with a Date header?", bool(answers), told, gate)
 
 

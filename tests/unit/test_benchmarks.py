@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
+import bench
+import chart as drawing
+import figures
+import judging
 import pytest
-
-sys.path.append(str(Path(__file__, "../../../benchmarks").resolve()))  # scripts, no package
-bench, drawing, figures, judging, throttling = map(importlib.import_module, ("bench", "chart", "figures", "judging", "throttling"))
+import throttling
 
 MEASURED = figures.Measured.of_json(bench.FIGURES.read_text("utf-8"))
 FASTER = figures.Figure("reading", "s", (2.0, 1.0, 4.0), (20.0, 30.0), "at least", 8.0)

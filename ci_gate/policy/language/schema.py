@@ -210,7 +210,7 @@ class EvidencePolicy(_Section):
     vendor_whitelist: Literal["report", "error"] = Field("report", description="What vendor-side whitelist rules mean.")
     max_scan_age: Age = Field(None, description="Oldest scan that is believed, such as 24h; null: any age.")
     settle: Settle = Field(
-        15, description="Pause before an empty result of a fresh scan is believed, at most 10m.", json_schema_extra={"default": "15s"}
+        15, description="Pause before the findings of a fresh scan are read again, at most 10m.", json_schema_extra={"default": "15s"}
     )
 
 
