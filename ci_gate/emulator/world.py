@@ -149,12 +149,12 @@ def _contradictions(world: World, document: Document) -> set[Problem]:
 
 
 def _unspeakable(world: World) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Find names that hold half a character, a line break, or what else cannot be printed."""
+    """Find names that hold half a character: no id can be made of them. Whatever else is odd, the service may say, too."""
     for kind, named in (("images", world.images), ("repositories", world.repositories)):
         for index, one in enumerate(named):
             for name in ("reference", "registry_type", "instance_id", "region_id"):
-                if not getattr(one, name).isprintable():
-                    yield (kind, index, name), f"{name}: it holds a character that cannot be printed"
+                if any("\ud800" <= char <= "\udfff" for char in getattr(one, name)):
+                    yield (kind, index, name), f"{name}: it holds half a character (a lone surrogate)"
 
 
 def _image_contradictions(world: World) -> Iterator[tuple[tuple[str | int, ...], str]]:
