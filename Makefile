@@ -1,9 +1,9 @@
-# Few verbs: demo, test, lint, chaos, mutants, bench, package, lock, schemas. Each sets up what it needs.
+# Few verbs: demo, test, lint, chaos, mutants, fuzz, bench, package, audit, lock, schemas. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint chaos mutants bench package lock schemas failure-modes pictures platforms clean
+.PHONY: demo test lint chaos mutants fuzz bench package audit lock schemas failure-modes pictures platforms clean
 
 ## the main job on the embedded endpoint, no account needed
 demo: $(VENV)/.runtime
@@ -28,6 +28,10 @@ chaos: $(VENV)/.dev
 mutants: $(VENV)/.dev
 	$(BIN)/python tests/chaos/mutants.py
 
+## what outsiders control, and each renderer, mangled for minutes; `make test` does a little of it
+fuzz: $(VENV)/.dev
+	CI_GATE_TEST_EFFORT=20 $(BIN)/python -m pytest tests/fuzz -n 2
+
 ## the figures of speed against a plain loop over the SDK; remakes what the README says of them; six minutes on a machine at rest
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py
@@ -35,6 +39,12 @@ bench: $(VENV)/.dev
 ## build the wheel and run the main job from it in an empty environment, outside the checkout
 package: $(VENV)/.dev
 	PYTHON="$(abspath $(BIN)/python)" sh tests/package.sh
+
+## ask the advisory database about the locked dependencies, with a tool in an environment of its own; needs the internet
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install -q --disable-pip-version-check pip-audit==2.10.1
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
 
 ## remake the hash-locked requirements
 lock: $(VENV)/.dev

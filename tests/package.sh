@@ -5,7 +5,13 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$PYTHON" -m build --no-isolation --wheel --outdir "$work/dist" "$here" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }
+build() { "$PYTHON" -m build --no-isolation --wheel --outdir "$1" "$2" >"$work/build.log" 2>&1 || { cat "$work/build.log"; exit 1; }; }
+build "$work/dist" "$here"
+# Another place, later times of all files: the same bytes.
+mkdir "$work/copy"
+(cd "$here" && tar cf - --exclude __pycache__ ci_gate policies pyproject.toml README.md LICENSE) | (cd "$work/copy" && tar xmf -)
+build "$work/again" "$work/copy"
+cmp "$work"/dist/ci_gate-*.whl "$work"/again/ci_gate-*.whl || { echo "the wheel is not reproducible"; exit 1; }
 "$PYTHON" -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$here/requirements.txt"
 "$work/venv/bin/pip" install -q --disable-pip-version-check --no-deps "$work"/dist/ci_gate-*.whl
