@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ci_gate.verdict import RunResult
 
 _LEAST_SUMMARY = 2_000  # bytes; in less, a summary says nothing
+_MOST_SUMMARIES = 1024 * 1024  # bytes of one step; beyond, all are dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,10 @@ class GithubStep:
         """
         from ci_gate.report.markdown import MAX_BYTES, render_markdown
 
-        left = MAX_BYTES - (self.summary.stat().st_size if self.summary.is_file() else 0)
-        # A summary that is too long is dropped whole, and what is there already with it.
-        _append(self.summary, render_markdown(run, limit=left) if left >= _LEAST_SUMMARY else "")
+        there = self.summary.stat().st_size if self.summary.is_file() else 0
+        # Behind a summary that fills its room, there is some left to take it back.
+        limit = max(MAX_BYTES - there, _LEAST_SUMMARY)
+        _append(self.summary, render_markdown(run, limit=limit) if there + limit <= _MOST_SUMMARIES else "")
 
     def set_outputs(self, run: RunResult) -> None:
         """Append the outputs of the step.

@@ -90,6 +90,7 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         return ExitCode.INTERRUPTED
     except RunSignal as signal:
         say_causes(signal.error.causes)
+        _hand_on(given, signal.error.cause)
         return signal.error.code
     except GateError as error:
         say_causes(error.causes)
@@ -100,6 +101,7 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         return ExitCode.PASSED if error.code in {0, None} else ExitCode.REPORT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence
         say_causes((bug(error),))
+        _hand_on(given, bug(error))
         return ExitCode.INTERNAL
     if isinstance(answer, ExitCode):
         return answer
@@ -107,7 +109,7 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
 
 
 def _hand_on(given: Sequence[str], cause: Cause) -> None:
-    """Tell the platform of a run that did not begin, where it was to be told of it."""
+    """Tell the platform of a run that did not begin or end as it should, where it was to be told of it."""
     if "--github" in given:
         hand_on_refusal(cause)
 

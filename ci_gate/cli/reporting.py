@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -173,26 +174,26 @@ def policy_to_load(source: str | None) -> tuple[str, ...]:
 def _finish(targets: Sequence[Target], platform: Platform, result: RunResult, arrived: Sequence[GateError]) -> RunResult:
     """Write and hand on everything; return the result, with what went wrong meanwhile.
 
-    What can be replaced comes first, and again where something went wrong behind it: then nothing says better than the exit code. What
-    cannot be taken back (standard output, pipes) comes late, and once; what other steps act on (outputs) comes last.
+    What can be replaced or taken back comes first, and again where something went wrong behind it: then nothing says better than the
+    exit code. What cannot (standard output, pipes) comes last, once, one after the other: each tells of those that failed before it. A
+    signal that arrives behind the first of them is too late.
     """
-    from ci_gate.report import is_stream, write_reports
+    from ci_gate.report import FORMATS, STDOUT, is_stream, write_reports
 
     files = [target for target in targets if not is_stream(target)]
-    streams = [target for target in targets if is_stream(target)]
-    first = result
-    result = summed = _try(lambda run: write_reports(files, run), result)
-    result = _try(platform.summarise, result)
-    result = _try(lambda run: _write_streams(streams, run), result)
+    streams = sorted(filter(is_stream, targets), key=lambda target: (target.path == STDOUT, list(FORMATS).index(target.format)))
+    told = []
+    for step in (lambda run: write_reports(files, run), platform.summarise, platform.set_outputs):
+        told.append((step, result))
+        result = _try(step, result)
     if arrived:
         result = replace(result, causes=(*result.causes, *arrived[0].causes))
-    result = _try(platform.set_outputs, result)
-    if result is not first:
-        with suppress(ReportError):
-            write_reports(files, result)
-    if result is not summed:
-        with suppress(ReportError):
-            platform.summarise(result)
+    for stream in streams:
+        result = _try(partial(_write_stream, stream), result)
+    for step, before in told:
+        if result is not before:
+            with suppress(ReportError):
+                step(result)
     return result
 
 
@@ -205,25 +206,15 @@ def _try(step: Callable[[RunResult], object], result: RunResult) -> RunResult:
     return result
 
 
-def _write_streams(streams: Sequence[Target], result: RunResult) -> None:
-    """Write reports to standard output, pipes and devices.
+def _write_stream(target: Target, result: RunResult) -> None:
+    """Write a report to standard output, a pipe or a device.
 
-    :raises ReportError: with a cause for each that could not be written.
+    :raises ReportError: if it could not be written.
     """
-    from ci_gate.report import ReportsError, write_reports
+    from ci_gate.report import write_reports
 
-    failed: tuple[ReportError, ...] = ()
-    try:
-        outputs = write_reports(streams, result)
-    except ReportsError as error:
-        outputs, failed = error.outputs, (error,)
-    try:
-        for text in outputs:
-            to_stdout(text)
-    except ReportError as error:
-        failed = (*failed, error)
-    if failed:
-        raise ReportsError([cause for error in failed for cause in error.causes], ())
+    for text in write_reports([target], result):
+        to_stdout(text)
 
 
 def to_stdout(text: str, *, whole: bool = True) -> None:

@@ -73,13 +73,12 @@ class Target:
 
 
 class ReportsError(ReportError):
-    """Some reports could not be written: a cause for each. ``outputs`` are the texts for standard output that were rendered."""
+    """Some reports could not be written: a cause for each."""
 
-    def __init__(self, causes: Sequence[Cause], outputs: tuple[str, ...]) -> None:
+    def __init__(self, causes: Sequence[Cause]) -> None:
         """Build from at least one cause."""
         super().__init__(causes[0].what, advice=causes[0].advice)
         self.causes = tuple(causes)
-        self.outputs = outputs
 
 
 class _RenderError(Exception):
@@ -118,7 +117,7 @@ def write_reports(targets: Iterable[Target], run: RunResult) -> tuple[str, ...]:
             except (OSError, ValueError) as error:
                 causes[number] = _not_written(ordered[number], error)
     if causes:
-        raise ReportsError([causes[number] for number in sorted(causes)], tuple(outputs))
+        raise ReportsError([causes[number] for number in sorted(causes)])
     return tuple(outputs)
 
 

@@ -6,8 +6,9 @@ import json
 import os
 import threading
 
+import forked
 import pytest
-from support import REFERENCE, finding, image
+from support import REFERENCE, Finished, finding, image
 
 DENIED = finding("aws_access_key", "/root/.aws/credentials", "high")
 
@@ -19,10 +20,16 @@ def step(gate):
     def run(*arguments, world=None, **environment):
         runner = {"GITHUB_OUTPUT": str(gate.folder / "out"), "GITHUB_STEP_SUMMARY": str(gate.folder / "summary"), **environment}
         emulate = f"--emulate={gate.world(*(world or (image(),)))}"
-        finished = gate.run("check", "--github", "--report-dir", "reports", emulate, *(arguments or (REFERENCE,)), **runner)
+        finished = forked_run(gate, "--github", emulate, *(arguments or (REFERENCE,)), **runner)
         return finished, outputs(gate.folder / "out"), text_of(gate.folder / "summary")
 
     return run
+
+
+def forked_run(gate, *arguments, **environment):
+    """Run the command without a start: nothing reads these variables before it begins."""
+    options = ["check", "--report-dir", "reports", *arguments]
+    return Finished(*forked.run(options, gate.folder, gate.environment(**environment), 60), gate.folder)
 
 
 def text_of(path):
@@ -44,10 +51,11 @@ def outputs(path):
 
 @pytest.mark.parametrize("lost", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
 def test_what_cannot_be_handed_on_is_no_pass_anywhere(step, gate, lost):
-    finished, out, summary = step(**{lost: str(gate.folder / "nowhere" / "file")})
+    finished, out, summary = step(REFERENCE, "-o", "json=-", **{lost: str(gate.folder / "nowhere" / "file")})
 
     assert 30 == finished.code, finished.err
-    assert ("undecided", 30) == (finished.result["verdict"], finished.result["exit_code"])
+    for said in (finished.result, json.loads(finished.out)):
+        assert ("undecided", 30) == (said["verdict"], said["exit_code"])
     assert ("undecided", "30") == (out.get("verdict", "undecided"), out.get("exit-code", "30"))
     assert not summary or summary.rindex("## ⚠️ Undecided") > summary.rfind("## ✅ Passed")  # what stands there last, holds
     assert "::notice" not in finished.err
@@ -62,14 +70,15 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(step, gate):
     assert 30 == finished.code, finished.err
 
 
-def test_what_cannot_be_taken_back_is_written_last_and_once(gate):
+@pytest.mark.parametrize("lost", ["junit=taken", "sarif=/dev/full"])
+def test_what_cannot_be_taken_back_is_written_last_and_once(gate, lost):
     (gate.folder / "taken").mkdir()
     os.mkfifo(gate.folder / "pipe")
     read = []
     reader = threading.Thread(target=lambda: read.append((gate.folder / "pipe").read_text("utf-8")), daemon=True)
     reader.start()
 
-    finished = gate.check(gate.world(image()), "-o", "json=-", "-o", "json=pipe", "-o", "junit=taken")
+    finished = gate.check(gate.world(image()), "-o", "json=-", "-o", "json=pipe", "-o", lost)
     reader.join(10)
 
     assert 30 == finished.code, finished.err
@@ -83,11 +92,21 @@ def test_no_report_replaces_a_file_of_the_runner(gate, report, github):
     for path in paths.values():
         path.write_text("k=v\n", "utf-8")
 
-    finished = gate.check(gate.world(image()), "-o", report, *(["--github"] if github else []), **{k: str(v) for k, v in paths.items()})
+    options = (REFERENCE, f"--emulate={gate.world(image())}", "-o", report, *(["--github"] if github else []))
+    finished = forked_run(gate, *options, **{name: str(path) for name, path in paths.items()})
 
     assert 2 == finished.code, finished.err
     assert "which is only appended to" in finished.err
     assert all(path.read_text("utf-8").startswith("k=v\n") for path in paths.values())
+
+
+@pytest.mark.parametrize("reports", [("json=-", "junit=/dev/stdout"), ("json=/dev/stderr", "junit=/dev/fd/2")])
+def test_two_reports_on_one_stream_are_refused(gate, reports):
+    finished = gate.check(gate.world(image()), *(part for report in reports for part in ("-o", report)))
+
+    assert 2 == finished.code, finished.err
+    assert not finished.out
+    assert "two reports go to" in finished.err
 
 
 def test_outputs_and_summary_are_two_files(step, gate):
@@ -153,3 +172,13 @@ def test_summaries_of_one_step_keep_the_limit_of_the_runner_together(step, gate)
     assert "blocked" == out["verdict"]
     assert 995_000 < len(summary.encode("utf-8")) <= 1_000_000
     assert "Blocked" in summary
+
+
+def test_a_full_summary_has_room_to_be_taken_back(step, gate):
+    (gate.folder / "summary").write_text("x" * 1_000_000, "utf-8")
+
+    finished, _, summary = step(GITHUB_OUTPUT="/dev/full")
+
+    assert 30 == finished.code, finished.err
+    assert summary.rindex("## ⚠️ Undecided") > summary.rindex("## ✅ Passed")
+    assert len(summary.encode("utf-8")) <= 1024 * 1024

@@ -369,7 +369,7 @@ def test_the_written_out_command_of_the_docs_takes_an_image_for_an_image(gate):
     gitlab.job |= read_yaml((ROOT / ".gitlab-ci-template.yml").read_text("utf-8") + textwrap.dedent(block))["ci-gate"]
 
     helped = gitlab.run(CI_GATE_IMAGE="--help", DEPLOYED=NAME)
-    asked = gitlab.run(CI_GATE_IMAGE=REFERENCE, DEPLOYED=NAME, CI_GATE_ENDPOINT="127.0.0.1:9", CI_GATE_TIMEOUT="1s")
+    asked = gitlab.run(CI_GATE_IMAGE=REFERENCE, DEPLOYED=NAME, CI_GATE_ENDPOINT="127.0.0.1:9", CI_GATE_TIMEOUT="30s")
 
     assert (2, "") == (helped.returncode, helped.stdout)
     assert "--help" in helped.stderr

@@ -48,6 +48,17 @@ def test_only_what_may_be_deployed_is_handed_on_and_by_digest():
         assert ("", "[]") == (outputs_of(run, None)["image"], outputs_of(run, None)["images"])
 
 
+def test_every_image_is_handed_on_or_it_is_said_that_they_are_not():
+    (image,) = PASSED.images
+    many = replace(PASSED, images=(image,) * 1_000)
+    long = replace(image, reference=replace(image.reference, repository="x" * 500))
+
+    assert [image.pinned] * 1_000 == json.loads(outputs_of(many, None)["images"])
+    outputs = outputs_of(replace(PASSED, images=(long,) * 1_000), None)
+    assert "" == outputs["images"]
+    assert "1000 references are too long" in outputs["summary"]
+
+
 @pytest.mark.parametrize("text", COMMANDS)
 def test_a_path_neither_starts_a_command_nor_becomes_a_property(text):
     lines = commands_of(with_paths(BLOCKED, text))
@@ -76,5 +87,5 @@ def test_there_are_never_more_annotations_than_are_shown_and_the_rest_is_said(nu
 def test_a_warn_mode_passes_with_warnings():
     lines = commands_of(WARN)
 
-    assert lines[0].startswith("::notice title=ci-gate%3A passed")
+    assert lines[0].startswith(f"::notice title=ci-gate%3A passed (warn mode%3A {len(VIOLATIONS)} violations would block)::")
     assert len([line for line in lines if line.startswith("::warning")]) == len(VIOLATIONS)
