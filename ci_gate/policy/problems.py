@@ -79,7 +79,7 @@ class Document:
         causes = [self._cause(problem) for problem in unique[:MAX_CAUSES]]
         if len(unique) > MAX_CAUSES:
             rest = len(unique) - MAX_CAUSES
-            more = f"and {rest} more mistakes, not shown"
+            more = f"and {many(rest, 'more mistake')}, not shown"
             causes.append(Cause(ExitCode.POLICY_INVALID, more, "Mend those above first.", where=self.place(unique[MAX_CAUSES].index)))
         return InvalidDocumentError.of(causes)
 
@@ -93,6 +93,11 @@ class Document:
 def excerpt(text: str, limit: int) -> str:
     """Return at most ``limit`` characters of a text, as they are: what is hostile in it is escaped once, where it is shown."""
     return text[:limit] + ("…" if len(text) > limit else "")
+
+
+def many(number: int, noun: str) -> str:
+    """Return ``1 key``, ``2 keys``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def quoted(text: str) -> str:

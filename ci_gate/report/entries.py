@@ -16,7 +16,6 @@ from ci_gate.report.words import (
     baseline_line,
     baselines_of,
     compared,
-    count,
     layer,
     stand_in,
     waiver_is_due,
@@ -190,7 +189,7 @@ def exceptions(run: RunResult) -> Iterator[tuple[bool, str]]:
     lines += [(baseline_is_due(use), baseline_line(use, run)) for use in baselines_of(run)]
     yield from sorted(lines, key=lambda line: not line[0])[:_MAX_LINES]
     if len(lines) > _MAX_LINES:
-        yield False, f"{len(lines) - _MAX_LINES} more waivers and baselines are in the JSON report only"
+        yield False, left_out(len(lines) - _MAX_LINES, "waiver or baseline", "waivers and baselines")
 
 
 def comparisons(results: Iterable[ImageResult]) -> list[str]:
@@ -208,6 +207,7 @@ def judges(policy: PolicySummary) -> Iterator[tuple[str, str]]:
             yield f"{kind} {cut(judge.name, 100)}", f"mode {judge.mode}, {origin}SHA-256 {cut(judge.sha256, 100)}"
 
 
-def left_out(number: int) -> str:
-    """Say how many findings there was no room for."""
-    return f"{count(number, 'more finding')} {'is' if number == 1 else 'are'} in the JSON report only"
+def left_out(number: int, one: str = "finding", several: str = "") -> str:
+    """Say how many findings, or what else is named, there was no room for; ``several`` is a plural that is not just an s more."""
+    said = f"1 more {one} is" if number == 1 else f"{number} more {several or f'{one}s'} are"
+    return f"{said} in the JSON report only"

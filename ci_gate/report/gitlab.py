@@ -260,7 +260,7 @@ def _undecided(run: RunResult, mark: str) -> Iterator[dict[str, Any]]:
 
 
 def _more_causes(causes: tuple[Cause, ...]) -> str:
-    return f"{len(causes) - _MAX_CAUSES} more errors are in the JSON report only"
+    return left_out(len(causes) - _MAX_CAUSES, "error")
 
 
 def _degradation(check: str, said: str, severity: str, identity: str, where: tuple[str, int]) -> dict[str, Any]:

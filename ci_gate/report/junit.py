@@ -1,6 +1,6 @@
 """JUnit XML, through ``junit-xml``: a suite an image, a case for each rule, proof, violation, waived finding, waiver, and cause.
 
-There are failures or errors if and only if the exit code is not 0, and as many failures as violations that block.
+There are failures or errors if and only if the exit code is not 0, and as many failures as violations that block, up to a limit.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from junit_xml import TestCase, TestSuite
 
 from ci_gate.errors import ExitCode
 from ci_gate.model import ProofState
+from ci_gate.report.entries import causes_of_run, left_out, source_mark
 from ci_gate.report.text import cut, printable
 from ci_gate.report.words import (
     ROTATE,
@@ -25,6 +26,7 @@ from ci_gate.report.words import (
     mixed,
     next_step,
     reason,
+    stand_in,
     waiver_is_due,
     waiver_line,
     waivers_of,
@@ -60,7 +62,7 @@ def junit_parts(run: RunResult) -> Iterator[str]:
     """Return what :func:`render_junit` does, in parts."""
     names = _Names()
     suites = _suites(run)
-    of_run = [cause for cause in run.causes if not any(cause in image.causes for image in run.images)]
+    of_run = causes_of_run(run)
     if of_run or not suites:
         suites.append(_run_suite(of_run, run))
     root = ET.Element("testsuites")
@@ -177,10 +179,9 @@ def _suites(run: RunResult) -> list[_Suite]:
 
 
 def _image_suite(result: ImageResult, run: RunResult) -> _Suite:
-    suite = _Suite(f"ci-gate {printable(result.asked, _NAME)}")
+    suite = _Suite(f"{_heading(run)} {printable(result.asked, _NAME)}")
     if result.status is Status.PASSED:
-        source = "" if run.source.kind == "live" else f"{run.source.kind.upper()}: "
-        suite.add("ci-gate.verdict", "passed", f"{source}{result.status}: {reason(result)}", f"next: {next_step(result)}")
+        suite.add("ci-gate.verdict", "passed", f"{source_mark(run)}{result.status}: {reason(result)}", f"next: {next_step(result)}")
     _add_decisions(suite, result)
     _add_judges(suite, run.policy)
     _add_rules(suite, result)
@@ -191,8 +192,13 @@ def _image_suite(result: ImageResult, run: RunResult) -> _Suite:
     return suite
 
 
-def _run_suite(causes: list[Cause], run: RunResult) -> _Suite:
-    suite = _Suite("ci-gate")
+def _heading(run: RunResult) -> str:
+    """Return what the name of every suite begins with."""
+    return f"ci-gate [{said}]" if (said := stand_in(run)) else "ci-gate"
+
+
+def _run_suite(causes: Sequence[Cause], run: RunResult) -> _Suite:
+    suite = _Suite(_heading(run))
     _add_judges(suite, run.policy)
     _add_causes(suite, causes)
     if not causes:
@@ -248,12 +254,12 @@ def _add_proof(suite: _Suite, proof: Proof) -> None:
         case.add_skipped_info(_message(f"{proof.state}: {proof.detail}"), f"{proof.state}: {printable(proof.detail, _VALUE)}")
 
 
-def _add_causes(suite: _Suite, causes: list[Cause]) -> None:
+def _add_causes(suite: _Suite, causes: Sequence[Cause]) -> None:
     for cause in causes[:_MAX_CAUSES]:
         suite.error("ci-gate.run", f"{cause.code.name}{f' {cause.action}' if cause.action else ''}", cause)
     more = len(causes) - _MAX_CAUSES
     if more > 0:
-        said = f"{more} more errors are in the JSON report only"
+        said = left_out(more, "error")
         suite.add("ci-gate.run", "more errors").add_error_info(said, said, causes[-1].code.name)
 
 
@@ -268,7 +274,7 @@ def _add_violations(suite: _Suite, violations: Sequence[Decision], budget: _Budg
         shown += 1
     more = len(violations) - shown
     if more:
-        said = f"{more} more violations are in the JSON report only"
+        said = left_out(more, "violation")
         _mark(suite.add("ci-gate.findings", "more violations"), violations[-1], said, f"{said}\n\n{ROTATE}")
 
 
@@ -287,7 +293,7 @@ def _add_waived(suite: _Suite, result: ImageResult, policy: str, budget: _Budget
         shown += 1
     more = len(waived) - shown
     if more:
-        said = f"{more} more waived findings are in the JSON report only"
+        said = left_out(more, "waived finding")
         suite.add("ci-gate.waived", "more waived findings").add_skipped_info(said, said)
 
 
@@ -300,7 +306,7 @@ def _add_exceptions(suite: _Suite, result: ImageResult, exceptions: _Exceptions)
     cases += [("ci-gate.baselines", use.file, [baseline_line(use, run)], baseline_is_due(use)) for use in baselines]
     for number, case in enumerate(cases):
         if not _add_exception(suite, exceptions.budget, *case):
-            said = f"{len(cases) - number} more waivers and baselines are in the JSON report only"
+            said = left_out(len(cases) - number, "waiver or baseline", "waivers and baselines")
             suite.add("ci-gate.waivers", "more waivers", said)
             return
 

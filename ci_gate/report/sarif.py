@@ -382,7 +382,7 @@ def _notifications(group: _Group, run: RunResult, causes: tuple[Cause, ...], mor
     for cause in every[:_MAX_NOTICES]:
         yield _notice("error", advised(cause), cause.code.name)
     if len(every) > _MAX_NOTICES:
-        yield _notice("error", f"{len(every) - _MAX_NOTICES} more errors are in the JSON report only")
+        yield _notice("error", left_out(len(every) - _MAX_NOTICES, "error"))
     if run.source.kind != "live":
         yield _notice("warning", f"{source_mark(run)}no real account was asked by this run")
     if more:

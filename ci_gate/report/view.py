@@ -23,6 +23,7 @@ from ci_gate.report.words import (
     run_next_step,
     short,
     stand_in,
+    stand_in_means,
     waiver_is_due,
     waiver_line,
     waivers_of,
@@ -162,6 +163,11 @@ class View:
     def stand_in(self) -> str:
         """What answered, loudly, where that was not a real account."""
         return stand_in(self.run)
+
+    @property
+    def stand_in_means(self) -> str:
+        """What that means for whoever reads the page."""
+        return stand_in_means(self.run)
 
     @property
     def title(self) -> str:

@@ -135,6 +135,14 @@ def stand_in(run: RunResult) -> str:
     return cut(kind.upper(), 20) + (" OF EMULATED" if kind != "emulated" and ("original", "emulated") in figures else "")
 
 
+def stand_in_means(run: RunResult) -> str:
+    """Say what it means that something else than the real service was asked, in one line; empty where it was that."""
+    said = stand_in(run)
+    replayed = "decided again from a saved result, Security Center was not asked" if said and run.source.kind == "replay" else ""
+    emulated = "this is not about a real account; never deploy by it" if "EMULATED" in said else ""
+    return "; ".join(part for part in (replayed, emulated) if part)
+
+
 def run_cause(run: RunResult) -> Cause | None:
     """Return the worst cause of the run itself, where it is that, and not an image, that decides."""
     if not run.causes or run.status is not Status.UNDECIDED:

@@ -282,7 +282,7 @@ SECTIONS: dict[str, tuple[Row, ...]] = {
         Row(
             "an undocumented risk level, which the policy does not accept",
             23,
-            "the service gave 1 findings a risk level that is not documented: urgent (1)",
+            "the service gave 1 finding a risk level that is not documented: urgent (1)",
             "Set unknown.risk_level in the policy to the level that they shall be judged as, and report the word to the project.",
             world(images=(image(finding(risk_level="urgent")),)),
             **judged_by("thresholds: {total: 5}\nunknown: {risk_level: error}"),

@@ -535,7 +535,7 @@ def test_a_slot_is_waited_for(full):
 
 
 def test_a_slot_that_never_comes_is_named_with_where_the_time_went():
-    run = decide(image(scan=NEVER_SCANNED), account={"scan_tasks": {"running": 10}}, seconds=60)
+    run = decide(image(scan=NEVER_SCANNED), account={"scan_tasks": {"running": 10}}, seconds=150)
 
     assert ExitCode.INCOMPLETE is run.code
     assert "waiting for a slot" in run.what

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ci_gate.cli.asked import images_asked
 from ci_gate.cli.run import CheckOptions
-from ci_gate.errors import ExitCode
+from ci_gate.errors import ExitCode, UsageError
 from ci_gate.model import ImageReference, public_registry
 
 DIGEST = "sha256:" + "5e" * 32
@@ -119,3 +119,21 @@ def test_what_is_tried_names_images_to_begin_with(path):
         ImageReference.parse(text)
     path.write_text(LISTS[0])
     assert 3 == len(asked(images_file=str(path)))
+
+
+# --- what was found ---
+
+
+@pytest.mark.parametrize("text", ["registry.example.com/" + "A" * 50_000, "registry.example.com/a:" + "!" * 50_000, "x" * 50_000])
+def test_what_is_no_reference_is_quoted_in_short(text):
+    with pytest.raises(UsageError) as caught:
+        ImageReference.parse(text)
+
+    assert len(caught.value.cause.what) < 600
+
+
+@pytest.mark.parametrize(("length", "fits"), [(255, True), (256, False)])
+def test_no_repository_has_a_name_longer_than_clients_take(length, fits):
+    reference = loads(lambda: ImageReference.parse("registry.example.com/" + "a" * length), ExitCode.USAGE)
+
+    assert fits is (reference is not None)

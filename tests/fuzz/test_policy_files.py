@@ -216,3 +216,22 @@ def test_any_bytes_are_a_policy_or_refused(folder, raw):
 def test_what_is_tried_is_a_policy_to_begin_with(folder):
     for document in (WHOLE, SMALL, TEAM):
         assert check(folder, json.dumps(document).encode())
+
+
+# --- what was found ---
+
+
+@pytest.mark.parametrize("text", ["a" * 1_000_000, " " * 1_000_000, "a " * 500_000, "- " * 500_000, "a: " * 300_000])
+def test_a_text_that_is_no_yaml_is_looked_through_for_files_in_time(folder, text):
+    (folder / "long.yml").write_text(text, "utf-8")
+    with in_time():
+        assert (str(folder / "long.yml"),) == files_read(str(folder / "long.yml"))
+
+
+def test_files_that_a_text_mentions_are_found_though_it_is_no_yaml(folder):
+    (folder / "my baseline.json").write_text("", "utf-8")
+    (folder / "wrong.yml").write_text("]\nextends: - team.yml\nbaseline:\n  file: my baseline.json\n- - known.json\n", "utf-8")
+
+    assert {"wrong.yml", "team.yml", "my baseline.json", "known.json"} == {
+        Path(path).name for path in files_read(str(folder / "wrong.yml"))
+    }

@@ -6,10 +6,11 @@ besides the words (elements, attributes, tables, cells, lines, commands, fields)
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import xml.etree.ElementTree as ET
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
 from importlib.resources import files
 from itertools import cycle
@@ -31,6 +32,7 @@ from ci_gate.model import Proof, ProofState
 from ci_gate.report import FORMATS, render
 from ci_gate.report.github import commands_of, output_lines, outputs_of
 from ci_gate.report.terminal import render_terminal
+from ci_gate.report.text import printable
 from ci_gate.verdict import (
     BaselineUse,
     Comparison,
@@ -157,9 +159,17 @@ TOKENS = [
         "//",
     ),
 ]
+MOST = 150
+
+
+def as_json(text):
+    """Return a text as JSON hands it over."""
+    return json.loads(json.dumps(text))
+
+
 WORD = st.lists(st.sampled_from(TOKENS) | st.text(st.characters(codec=None), max_size=3), min_size=1, max_size=4).map("".join)
 # What came as JSON never holds both halves of a character apart; longer words are cut, which is another structure.
-WORDS = st.lists(WORD.map(lambda text: json.loads(json.dumps(text))[:150]).filter(str.strip), min_size=1, max_size=6, unique=True)
+WORDS = st.lists(WORD.map(lambda text: as_json(text)[:MOST]).filter(str.strip), min_size=1, max_size=6, unique=True)
 
 
 def run_with(words, *, alone):
@@ -283,7 +293,10 @@ def _fields(value):
 def _json(text):
     assert text.isascii()
     assert "##" not in text
-    return json.loads(text)
+    value = json.loads(text)
+    told = json.dumps(value, ensure_ascii=False).replace("\\\\", "")
+    assert not re.search(r"[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]|\\u[0-9a-f]{4}|\\[brtf]", told)
+    return value
 
 
 def _terminal(text):
@@ -300,79 +313,78 @@ def _sarif_schema():
 SCHEMAS = {"gitlab-secret-detection": Draft7Validator(SECRET_DETECTION), "gitlab-codequality": Draft7Validator(CODE_QUALITY)}
 
 
-def _both(words, alone, show):
-    """Render a run with hostile words in time, and the same with harmless ones."""
+def _schema(name):
+    return SCHEMAS.get(name) or _sarif_schema()
+
+
+def _commands(text):
+    for line in text.split("\n"):
+        assert all(char.isprintable() or char == "\u3000" for char in line)
+        assert re.fullmatch(r"::(error|warning|notice) title=[^:,]*::.*", line)
+        assert not re.search(r"%(?!25|3A|2C)|##\[", line)
+    return [line.partition(" ")[0] for line in text.split("\n")]
+
+
+def _valid(name):
+    def fields(text):
+        value = _json(text)
+        assert [] == list(_schema(name).iter_errors(value))
+        return _fields(value)
+
+    return fields
+
+
+# What a format is rendered by, and what its parser sees besides the words.
+FORMS = {
+    "markdown": (partial(render, "markdown"), _markdown),
+    "html": (partial(render, "html"), _page),
+    "junit": (partial(render, "junit"), _junit),
+    "terminal": (render_terminal, _terminal),
+    "commands": (lambda run: "\n".join(commands_of(run)), _commands),
+    **{name: (partial(render, name), _valid(name)) for name in ("sarif", *SCHEMAS)},
+}
+
+
+def check(name, words, *, alone):
+    """Hold a report with hostile words against the same one with harmless words."""
+    show, see = FORMS[name]
     with in_time():
         hostile = show(run_with(words, alone=alone))
-    return hostile, show(run_with(harmless(words), alone=alone))
+
+    assert see(show(run_with(harmless(words), alone=alone))) == see(hostile)
+    if name in {"markdown", "html", "junit", "terminal"}:
+        text = hostile if name == "terminal" else html.unescape(re.sub("</?(code|span)>", "", hostile))
+        assert [] == [word for word in words if printable(word).strip() not in text]
+
+
+@pytest.mark.parametrize("name", FORMS)
+@tried(60)
+@given(WORDS, st.booleans())
+def test_a_report_is_the_same_one_whatever_the_words_are(name, words, alone):
+    check(name, words, alone=alone)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_no_token_means_anything_in_a_report(name):
+    words = list(dict.fromkeys(as_json(token) for token in TOKENS if token.strip() and len(token) < MOST))
+    for first in range(0, len(words), 20):
+        check(name, words[first : first + 20], alone=False)
 
 
 @tried(60)
 @given(WORDS, st.booleans())
-def test_markdown_is_the_same_page_whatever_the_words_are(words, alone):
-    hostile, plain = _both(words, alone, lambda run: render("markdown", run))
-
-    assert _markdown(plain) == _markdown(hostile)
-
-
-@tried(60)
-@given(WORDS, st.booleans())
-def test_html_is_the_same_page_whatever_the_words_are(words, alone):
-    hostile, plain = _both(words, alone, lambda run: render("html", run))
-
-    assert _page(plain) == _page(hostile)
-
-
-@tried(60)
-@given(WORDS, st.booleans())
-def test_junit_has_the_same_suites_whatever_the_words_are(words, alone):
-    hostile, plain = _both(words, alone, lambda run: render("junit", run))
-
-    assert _junit(plain) == _junit(hostile)
-
-
-@tried(80)
-@given(WORDS, st.booleans())
-def test_the_terminal_has_the_same_lines_whatever_the_words_are(words, alone):
-    hostile, plain = _both(words, alone, render_terminal)
-
-    assert _terminal(plain) == _terminal(hostile)
-
-
-@tried(80)
-@given(WORDS, st.booleans())
-def test_github_gets_the_same_commands_and_outputs_whatever_the_words_are(words, alone):
-    hostile, plain = _both(words, alone, lambda run: "\n".join(commands_of(run)))
-    kinds = [re.fullmatch(r"::(error|warning|notice) title=[^:,\n]*::[^\r\n]*", line)[1] for line in hostile.split("\n")]
-
-    assert [line.split(" ")[0] for line in plain.split("\n")] == [f"::{kind}" for kind in kinds]
-    assert all(char == "\n" or char.isprintable() or char == "\u3000" for char in hostile)
-    assert not re.search(r"%(?!25|3A|2C)|##\[", hostile)
+def test_outputs_are_read_as_they_were_meant_whatever_the_words_are(words, alone):
     outputs = outputs_of(run_with(words, alone=alone), None)
-    assert outputs == _outputs(output_lines(outputs))
-
-
-def _outputs(text):
-    """Read outputs as the runner does: a heredoc for each."""
-    found, lines = {}, iter(text.split("\n"))
-    for line in lines:
+    found, lines = {}, iter(output_lines(outputs).split("\n"))
+    for line in lines:  # as the runner reads them: a heredoc for each
         if line:
             name, _, mark = line.partition("<<")
-            found[name] = "\n".join(iter(lambda: next(lines), mark))
-    return found
+            found[name] = "\n".join(iter(partial(next, lines), mark))
+
+    assert outputs == found
 
 
-@tried(30)
-@given(WORDS, st.booleans(), st.sampled_from(["sarif", *SCHEMAS]))
-def test_json_formats_keep_their_schema_and_their_shape_whatever_the_words_are(words, alone, name):
-    schema = SCHEMAS.get(name) or _sarif_schema()
-    hostile, plain = map(_json, _both(words, alone, lambda run: render(name, run)))
-
-    assert [] == list(schema.iter_errors(hostile))
-    assert _fields(plain) == _fields(hostile)
-
-
-EVERY = {**{name: (lambda run, name=name: render(name, run)) for name in FORMATS}, "terminal": render_terminal}
+EVERY = {**{name: partial(render, name) for name in FORMATS}, "terminal": render_terminal}
 
 
 @pytest.mark.parametrize("name", EVERY)

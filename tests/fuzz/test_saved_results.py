@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import operator
 from datetime import date
 
 import pytest
-from fuzzing import assert_told, bent, in_time, mangled, tried
+from fuzzing import assert_told, bent, in_time, mangled, places, tried
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,6 +170,26 @@ def test_a_bent_result_loads_or_is_refused_and_is_no_better(path, saved):
     name, document = saved
 
     assert check(path, json.dumps(document).encode()).exit_code is not ExitCode.PASSED or name not in NOT_PASSED
+
+
+@pytest.mark.parametrize("name", ["denied", "floor"])
+def test_no_single_place_that_is_lost_or_emptied_makes_it_better(path, name):
+    """Every place of the document in turn, not some that are drawn."""
+    passed = []
+    for place in places(DOCUMENTS[name]):
+        for emptied in (None, [], {}):
+            document = copy.deepcopy(DOCUMENTS[name])
+            holder = functools.reduce(operator.getitem, place[:-1], document)
+            if emptied is None:
+                del holder[place[-1]]
+            elif type(holder[place[-1]]) is type(emptied) and holder[place[-1]]:
+                holder[place[-1]] = emptied
+            else:
+                continue
+            if replay(path, json.dumps(document).encode()).exit_code is ExitCode.PASSED:
+                passed.append((place, emptied))
+
+    assert [] == passed
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -16,7 +16,7 @@ from ci_gate.cli.emulate import read_world
 from ci_gate.emulator.calls import CALLS, answer
 from ci_gate.emulator.refusals import RefusalError
 from ci_gate.emulator.state import State
-from ci_gate.errors import ExitCode
+from ci_gate.errors import ExitCode, InvalidDocumentError
 
 ROOT = Path(__file__).parents[2]
 PAGE = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs" / "world-files.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
@@ -119,3 +119,47 @@ def test_any_bytes_are_a_world_or_refused(path, raw):
 def test_what_is_tried_is_a_world_to_begin_with(path):
     for text in (*PAGE, DEMO, *map(json.dumps, DOCUMENTS)):
         assert check(path, text.encode())
+
+
+# --- what was found ---
+
+
+def causes_of(path, text):
+    path.write_text(text, "utf-8")
+    with pytest.raises(InvalidDocumentError) as caught:
+        read_world(path)
+    return caught.value.causes
+
+
+def test_a_name_that_stands_for_another_value_later_is_no_warning_on_standard_error(path):
+    path.write_text("version: 1\nrules_extra:\n- &a x\n- &a y\n- *a\n", "utf-8")
+
+    assert ("x", "y", "y") == read_world(path).rules_extra
+
+
+@pytest.mark.parametrize("name", ["reference", "instance_id"])
+def test_half_a_character_in_a_name_that_ids_are_made_of_is_told_with_its_place(path, name):
+    images = [
+        {"reference": "registry.example.com/shop/api:1", "digest": DIGEST},
+        {"reference": "registry.example.com/a:1", "digest": DIGEST},
+    ]
+    images[1][name] = f"\ud800{images[1].get(name, '')}"
+    text = "version: 1\nimages:\n" + "".join(f"- {json.dumps(image)}\n" for image in images)
+
+    (cause,) = causes_of(path, text)
+    assert cause.where.startswith(f"{path}:4:")
+    assert f"{name}: it holds half a character (a lone surrogate)" == cause.what
+
+
+def test_the_name_of_a_field_is_not_repeated_however_long_it_is(path):
+    (cause,) = causes_of(path, f"version: 1\n{'x' * 100_000}: 1\n")
+
+    assert len(cause.what) <= 1_000
+
+
+def test_of_many_mistakes_fifty_are_told_and_the_others_counted(path):
+    causes = causes_of(path, "version: 1\n" + "".join(f"x{n}: 1\n" for n in range(5_000)))
+
+    assert 51 == len(causes)
+    assert "and 4950 more mistakes, not shown" == causes[-1].what
+    assert f"{path}:52:1" == causes[-1].where

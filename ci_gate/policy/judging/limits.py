@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.model import RiskLevel
 from ci_gate.policy.judging.steps import Answer
+from ci_gate.policy.problems import many
 from ci_gate.verdict import Outcome, RuleResult
 
 if TYPE_CHECKING:
@@ -40,13 +41,12 @@ class Limit:
     @property
     def text(self) -> str:
         """The rule in words."""
-        what = f"counted findings of {self.level} risk" if self.level else "counted findings"
-        return f"at most {self.most} {what} allowed"
+        return f"at most {many(self.most, 'counted finding')}{f' of {self.level} risk' if self.level else ''} allowed"
 
     @property
     def detail(self) -> str:
         """The figures in words."""
-        left_out = f" (the findings are incomplete: {self.alike} rows that look alike are not counted)" if self.alike else ""
+        left_out = f" (the findings are incomplete: rows that look alike count once, {self.alike} left out)" if self.alike else ""
         unjudged = "; not judged: the deployed image could not be read" if self.exceeded and not self.judged else ""
         return f"{self.counted} counted, {self.most} allowed{left_out}{unjudged}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.policy.judging.waivers import validity
-from ci_gate.policy.problems import excerpt
+from ci_gate.policy.problems import excerpt, many
 from ci_gate.verdict import BaselineUse, Decision, Outcome, RuleResult, WaiverUse
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def level_causes(cases: Iterable[Case]) -> tuple[Cause, ...]:
     odd = _odd_levels(cases)
     if not odd:
         return ()
-    what = f"the service gave {odd.total()} findings a risk level that is not documented: {_named(odd)}"
+    what = f"the service gave {many(odd.total(), 'finding')} a risk level that is not documented: {_named(odd)}"
     advice = "Set unknown.risk_level in the policy to the level that they shall be judged as, and report the word to the project."
     return (Cause(ExitCode.PROTOCOL, what, advice),)
 
@@ -110,7 +110,7 @@ def _denials(bench: Bench, cases: Iterable[Case], decisions: Iterable[Decision])
             found[rule][case.row.finding.key] += 1
     details = {rule: _found(keys) + (f"; {excepted[rule]} waived or baselined" if excepted[rule] else "") for rule, keys in found.items()}
     if bench.keys.denies_any:
-        yield RuleResult("deny", f"no finding of the {len(bench.keys.denied)} denied keys", not found["deny"], details["deny"])
+        yield RuleResult("deny", f"no finding of the {many(len(bench.keys.denied), 'denied key')}", not found["deny"], details["deny"])
     unknown = bench.policy.unknown_keys
     yield RuleResult("unknown.keys", _UNKNOWN_TEXTS[unknown], unknown != "deny" or not found["unknown.keys"], details["unknown.keys"])
 
@@ -127,8 +127,8 @@ def _exceptions(bench: Bench, cases: Iterable[Case], decisions: Sequence[Decisio
     outcomes = Counter(decision.outcome for decision in decisions)
     if bench.policy.waivers:
         by = len({decision.rule for decision in decisions if decision.outcome is Outcome.WAIVED})
-        text = f"what a waiver in force covers is not judged ({_many(len(bench.policy.waivers), 'waiver')})"
-        yield RuleResult("waivers", text, passed=True, detail=f"{outcomes[Outcome.WAIVED]} waived by {_many(by, 'waiver')}")
+        text = f"what a waiver in force covers is not judged ({many(len(bench.policy.waivers), 'waiver')})"
+        yield RuleResult("waivers", text, passed=True, detail=f"{outcomes[Outcome.WAIVED]} waived by {many(by, 'waiver')}")
     if bench.policy.baselines:
         text = "what was there when the gate was introduced does not count"
         yield RuleResult("baseline", text, passed=True, detail=f"{outcomes[Outcome.BASELINED]} baselined")
@@ -145,10 +145,6 @@ def _exceptions(bench: Bench, cases: Iterable[Case], decisions: Sequence[Decisio
 
 def _odd_levels(cases: Iterable[Case]) -> Counter[str]:
     return Counter(case.row.finding.risk_level for case in cases if case.level is None)
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _found(counts: Counter[str]) -> str:

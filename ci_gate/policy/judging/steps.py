@@ -12,7 +12,7 @@ from ci_gate.model import RiskLevel, normalise_digest
 from ci_gate.policy.judging.keys import key_rules
 from ci_gate.policy.judging.rows import DOCUMENTED, Row, documented_level
 from ci_gate.policy.judging.waivers import Alike, WaiverIndex, in_force
-from ci_gate.policy.problems import excerpt
+from ci_gate.policy.problems import excerpt, many
 from ci_gate.verdict import Outcome
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Bench:
         first = nsmallest(_MAX_LAPSED, (waiver for group in groups for waiver in group.lapsed[:_MAX_LAPSED]), key=_id_of)
         texts = [self._lapsed_text(waiver) for waiver in first]
         more = sum(len(group.lapsed) for group in groups) - len(first)
-        return (*texts, f"and {more} more waivers that are not in force") if more else tuple(texts)
+        return (*texts, f"and {many(more, 'more waiver')} that {'is' if more == 1 else 'are'} not in force") if more else tuple(texts)
 
     def _lapsed_text(self, waiver: Waiver) -> str:
         if waiver.created is not None and self.today < waiver.created:

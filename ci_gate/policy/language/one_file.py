@@ -160,4 +160,5 @@ def _few(words: Iterable[str]) -> str:
 
 def _baseline_words(baseline: Baseline) -> str:
     denied = ", denied keys too" if baseline.include_denied else ""
-    return f"{excerpt(baseline.file, MAX_EXCERPT)} (until {baseline.expires}, {len(baseline.entries)} entries{denied})"
+    entries = "1 entry" if len(baseline.entries) == 1 else f"{len(baseline.entries)} entries"
+    return f"{excerpt(baseline.file, MAX_EXCERPT)} (until {baseline.expires}, {entries}{denied})"

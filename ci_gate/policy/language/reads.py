@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SIGNS = re.compile(r"""[][{},"'\r\n]+""")
-_BEFORE_ENTRY = re.compile(r"\s*+(?:-\s|\w++\s*+:)")
+_BEFORE_ENTRY = re.compile(r"(?:\s*+(?:-\s|\w++\s*+:))*+")
 
 
 def files_read(policy: str, *, baselines: bool = True) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ def _walk(path: Path, *, baselines: bool) -> Iterator[str]:
 def _mentioned(raw: bytes, folder: Path) -> Iterator[str]:
     """Walk over what a text may name of the files that are there: between blanks, or between the signs of YAML."""
     text = raw.replace(b"\0", b"").decode(errors="surrogateescape")  # without the NULs, UTF-16 can be read as well
-    pieces = [_BEFORE_ENTRY.sub("", piece).strip() for piece in _SIGNS.split(text)]
+    pieces = [_BEFORE_ENTRY.sub("", piece, count=1).strip() for piece in _SIGNS.split(text)]
     for entry in dict.fromkeys((*pieces, *(word for piece in pieces for word in piece.split()))):
         if entry and os.path.isfile(folder / entry):  # noqa: PTH113 - of a name that is none, it says that it is no file
             yield entry

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from runs import BLOCKED_IMAGE, PROOFS, RUNS, WARN_IMAGE, run_of, runs
 
 from ci_gate.errors import Cause, ExitCode
+from ci_gate.model import Proof, ProofState, SourceInfo
 from ci_gate.report import FORMATS, render
 from ci_gate.report.terminal import render_terminal
 from ci_gate.verdict import ImageResult, Status, Verdict
@@ -69,6 +70,28 @@ def test_what_ended_the_run_is_in_every_report_whatever_the_images_say(kind):
 @pytest.mark.parametrize("verdict", [Verdict(), BLOCKED_IMAGE.verdict, WARN_IMAGE.verdict])
 def test_a_result_without_an_image_is_never_a_pass(evidence, verdict):
     _check(run_of(ImageResult("a", None, None, evidence, verdict)))
+
+
+@pytest.mark.parametrize("kind", ["passed", "blocked", "undecided"])
+def test_a_replay_says_in_every_report_whether_it_is_of_an_emulated_run(kind):
+    (image,) = RUNS[kind].images
+
+    def told(original):
+        began = Proof("source", ProofState.HELD, "saved", (("kind", "replay"), ("original", original)))
+        run = run_of(replace(image, evidence=(began, *image.evidence[1:])), source=SourceInfo("replay"))
+        return {"terminal": render_terminal(run)} | {name: render(name, run) for name in FORMATS if name != "json"}
+
+    for name, text in told("emulated").items():
+        assert "REPLAY OF EMULATED" in text, name
+        assert "Alibaba Cloud Security Center" not in text or name == "sarif"  # whose rules say what a key is
+    for name in ("terminal", "markdown", "html", "junit"):
+        assert "REPLAY OF EMULATED" in told("emulated")[name].partition("registry.example.com")[0], name
+    for name in ("markdown", "html"):
+        assert "not about a real account; never deploy by it" in told("emulated")[name]
+    for name, text in told("live").items():
+        assert "REPLAY" in text, name
+        assert "EMULATED" not in text, name
+        assert "not about a real account" not in text, name
 
 
 @pytest.mark.parametrize("kind", ["exceptions", "mixed", "several-with-waivers"])

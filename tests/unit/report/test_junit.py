@@ -30,6 +30,7 @@ from runs import (
 )
 
 from ci_gate.errors import Cause, ExitCode
+from ci_gate.report import junit
 from ci_gate.report.junit import MAX_FINDING_CASES, render_junit
 from ci_gate.report.text import printable
 from ci_gate.report.words import next_step
@@ -241,6 +242,14 @@ def test_more_violations_than_a_file_may_hold_are_counted():
 
     assert MAX_FINDING_CASES + 1 == int(root.get("failures"))
     assert "7 more violations are in the JSON report only" == _cases(root, "ci-gate.findings")[-1].find("failure").get("message")
+
+
+@pytest.mark.parametrize(("more", "said"), [(1, "1 more violation is"), (2, "2 more violations are")])
+def test_what_is_left_out_is_counted_in_good_english(monkeypatch, more, said):
+    monkeypatch.setattr(junit, "MAX_FINDING_CASES", 1)
+    root = ET.fromstring(render_junit(run_of(_image(*(violation(finding("pem", f"/{n}")) for n in range(1 + more))))))
+
+    assert f"{said} in the JSON report only" == _cases(root, "ci-gate.findings")[-1].find("failure").get("message")
 
 
 def test_the_worst_paths_stay_under_30_megabytes_and_still_fail():

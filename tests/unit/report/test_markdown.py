@@ -191,12 +191,12 @@ def test_a_comment_is_the_summary_within_what_a_comment_may_have():
 
 def test_a_path_full_of_signs_costs_no_more_than_its_length():
     def seconds(sign):
-        text = f"/{sign}" + "a" * 200_000
+        text = f"/{sign}" + "a" * 40_000  # quadratic, that is some six seconds
         started = time.process_time()
-        plain(text, 300_000)
+        plain(text, 50_000)
         return time.process_time() - started
 
-    assert seconds(":") < 20 * (seconds(";") + 0.05)
+    assert seconds(":") < 20 * (seconds(";") + 0.01)
 
 
 @pytest.mark.parametrize("limit", [1_000_000, 65_536, 3_000])
