@@ -44,7 +44,7 @@ package: $(VENV)/.dev
 audit:
 	$(PYTHON) -m venv build/audit
 	build/audit/bin/pip install -q --disable-pip-version-check pip-audit==2.10.1
-	build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-build.txt
 
 ## remake the hash-locked requirements
 lock: $(VENV)/.dev

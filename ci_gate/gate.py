@@ -74,6 +74,8 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
                 known, compared, proof = _read_deployed(source, asked.since, image, rules, deadline)
             inventory = replace(inventory, known=known, comparable=True)
             evidence += (proof,)
+            with deadline.stage("read"):
+                source.confirm(image, asked.reference, deadline)  # the deployed one can have been waited for for minutes
     except GateError as error:
         failures += error.causes
     failures = _with_time_spent(failures, deadline)

@@ -128,7 +128,7 @@ def confirm(images: Images, image: Image, reference: ImageReference | None, dead
     by_tag = reference is not None and reference.digest is None
     rows = _rows_around(images, image.uuid, image.repository, None if by_tag else image.digest, deadline)
     now = _sight(rows, image).image
-    if now.entries != image.entries:
+    if _scans(now) != _scans(image):
         raise IncompleteError(
             f"the image {image.uuid} was scanned again, or listed anew, while its findings were read; its scan is {now.scan_status!r} now",
             advice="Run again: there may be more findings now.",
@@ -145,6 +145,11 @@ def confirm(images: Images, image: Image, reference: ImageReference | None, dead
 def runs(scan: Entry | Image) -> bool:
     """Whether a scan is under way: a status that nobody knows is one that may end."""
     return _status(scan) not in {"", "SUCCESS", *FAILED}
+
+
+def has_failed(scan: Entry | Image) -> bool:
+    """Whether a scan says that it failed."""
+    return _status(scan) in FAILED
 
 
 def is_fatal(scan: Entry | Image) -> bool:
@@ -283,6 +288,11 @@ def _moment(value: object) -> int | None:
     """Return a time in milliseconds since the epoch, or ``None`` where it can be none."""
     number = to_int(value)
     return number if number is not None and number >= _FIRST_MOMENT_MS else None
+
+
+def _scans(image: Image) -> set[Entry]:
+    """Return what tells the scans of an image from others; their progress is written when it suits the service."""
+    return {replace(entry, scan_progress=None) for entry in image.entries}
 
 
 def _status(scan: Entry | Image) -> str:

@@ -8,9 +8,9 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError
-from ci_gate.model import EvidenceRules, Image, Proof, ProofState
+from ci_gate.model import Entry, EvidenceRules, Image, Proof, ProofState
 from ci_gate.security_center.criteria import INSTANCES
-from ci_gate.security_center.images import FINE_RESULTS, Sight, is_fatal, look_again, runs
+from ci_gate.security_center.images import FINE_RESULTS, Sight, has_failed, is_fatal, look_again, runs
 from ci_gate.security_center.scan_requests import (
     FAILED,
     HOW_TO_SCAN,
@@ -77,7 +77,7 @@ class _Scan:
     request: ScanRequest | None
     before: Image | None = None
     tasks: tuple[Task, ...] = ()
-    seen_running: bool = False  # since this run looks, or since it asked
+    running: frozenset[str] = frozenset()  # uuids of entries that were seen running since this run looks, or since it asked
     lagging: int = 0  # looks at which the task had succeeded, and the listing had not moved
     lacking: str = ""
     queue: str = ""  # why no scan could be asked for yet
@@ -127,13 +127,11 @@ class _Scan:
         if self._ours(FAILED):
             return _Progress.FAILED
         self._note_repeat()
-        if self._runs:
-            if self.request is None and not self.seen_running:
-                # A time that is listed while it runs is that of the scan before: one that is later is its own, be it that of its start.
-                before = self.image.last_scan_ms
-                self._expect_after(self._now_ms if before is None else min(self._now_ms, before + 1))
-            self.seen_running = True
-            return _Progress.WAITING
+        self._note_running()
+        if self._runs or self.running - set(self.image.uuids):
+            return _Progress.WAITING  # one that was seen running, and is gone, has not ended
+        if self._failed_meanwhile is not None:
+            return _Progress.FAILED
         if self.request is None:
             return self._progress_unasked()
         if self._has_moved() and (self._status in FAILED or self._is_fatal):
@@ -146,6 +144,21 @@ class _Scan:
         if self._is_fatal:
             return _Progress.FAILED
         return _Progress.WAITING if self._too_old() else _Progress.DONE
+
+    def _note_running(self) -> None:
+        """Note which entries are seen running, and, where no scan was asked for, that none of them has ended by a success of before."""
+        began = [entry for entry in self.image.entries if runs(entry) and entry.uuid not in self.running]
+        if began and self.request is None:
+            # A time that is listed while it runs is that of the scan before: one that is later is its own, be it that of its start.
+            told = all(entry.last_scan_ms is not None for entry in began)
+            latest = max((entry.last_scan_ms for entry in self.image.entries if entry.last_scan_ms is not None), default=0)
+            self._expect_after(latest + 1 if told else self._now_ms)
+        self.running |= {entry.uuid for entry in began}
+
+    @property
+    def _failed_meanwhile(self) -> Entry | None:
+        """An entry whose scan was seen running and failed, whatever its time: a failure may write none."""
+        return next((entry for entry in self.image.entries if entry.uuid in self.running and has_failed(entry)), None)
 
     def _note_repeat(self) -> None:
         """Note where the listing says that the request came to nothing, since a scan was under way: then that one is waited for."""
@@ -161,7 +174,7 @@ class _Scan:
         if self._is_fatal and self.desk.mode is not ScanMode.ALWAYS:
             return _Progress.FAILED
         if self._status in FAILED:
-            if self.seen_running or (self.before is not None and self._has_moved()):
+            if self.running or (self.before is not None and self._has_moved()):
                 return _Progress.FAILED
             self._expect_after(self._now_ms if self.image.last_scan_ms is None else self.image.last_scan_ms + 1)
         if self._need() is not None:
@@ -183,9 +196,9 @@ class _Scan:
             return f"the scan ended with {self.image.scan_status}"
         if self._too_old():
             return self._too_old()
-        if self.desk.mode is ScanMode.ALWAYS and not (self.seen_running and self._is_later()):
+        if self.desk.mode is ScanMode.ALWAYS and not (self.running and self._is_later()):
             return "a new scan is wanted (--scan always)"
-        if not self.seen_running and not self._is_later():
+        if not self.running and not self._is_later():
             return "the scan that is listed is older than one that failed"
         return None
 
@@ -202,7 +215,7 @@ class _Scan:
 
     def _has_moved(self) -> bool:
         """Whether the listing tells of another scan than before the request; an image that was not listed then had none."""
-        return self.seen_running or self.before is None or _scan_state(self.image) != _scan_state(self.before)
+        return bool(self.running) or self.before is None or _scan_state(self.image) != _scan_state(self.before)
 
     @property
     def _now_ms(self) -> float:
@@ -258,7 +271,7 @@ class _Scan:
     def _ask(self, sight: Sight) -> None:
         outcome = self.desk.ask(Target(sight.row, sight.image.digest, sight.image.tag), self.wait)
         if isinstance(outcome, ScanRequest):
-            self.request, self.before, self.seen_running = outcome, sight.image, False
+            self.request, self.before, self.running = outcome, sight.image, frozenset()
             self._wait_for(outcome)
         elif isinstance(outcome, Lacking):
             self.lacking, self.before = outcome.why, sight.image
@@ -291,7 +304,7 @@ class _Scan:
         """
         image = self.image
         age_s = self._age_s()
-        requested = "joined" if self.seen_running else "no"
+        requested = "joined" if self.running else "no"
         if self.request is not None:
             requested = "joined" if self.request.joined else "yes"
         figures: tuple[tuple[str, int | str], ...] = (
@@ -321,6 +334,9 @@ class _Scan:
         if self._ours(FAILED):
             ended = next(task.status for task in self._tasks_of_ours if task.status in FAILED)
             return self._not_scanned(f"the scan that was asked for ended with {ended}{told}", advice)
+        failed = self._failed_meanwhile
+        if failed is not None and failed.uuid != self.image.uuid:
+            return self._not_scanned(f"its scan under the uuid {failed.uuid} ended with {failed.scan_status}", advice)
         return self._not_scanned(f"{self._need()}{told}", advice)
 
     def _out_of_time(self) -> IncompleteError:

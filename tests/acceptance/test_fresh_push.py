@@ -416,6 +416,27 @@ def test_another_entry_that_is_scanned_while_the_findings_are_read_is_never_a_pa
     assert "scanned again" in run.what
 
 
+@pytest.mark.parametrize(
+    ("then", "seconds"),
+    [({"status": "FAIL", "last": "3d ago"}, 60), ({"status": "SUCCESS", "last": "3d ago"}, 30)],
+    ids=["it fails, and writes no time", "a success of before is listed again"],
+)
+def test_another_entry_that_was_seen_running_has_not_ended_by_a_success_of_the_asked_one(then, seconds):
+    running = {"status": "BIN_ANALYZER", "last": "3d ago", "for_calls": 3}
+
+    run = decide(image(scan=[{"status": "SUCCESS", "last": "2h ago"}]), twin(PEM, scan=[running, then]), scan="never", seconds=seconds)
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+
+
+def test_a_time_in_the_future_is_no_later_one():
+    stages = [{"status": "START", "last": "2099-01-01T00:00:00Z", "for_calls": 2}, {"status": "SUCCESS", "last": "2099-01-01T00:00:00Z"}]
+
+    run = decide(image(scan=stages), scan="never", seconds=30)
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+
+
 def test_an_entry_that_appears_while_the_findings_are_read_is_never_a_pass():
     run = decide(image(), twin(PEM, listed_after={"calls": 1}))
 

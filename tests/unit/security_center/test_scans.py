@@ -8,7 +8,7 @@ import pytest
 
 from ci_gate.deadline import Deadline
 from ci_gate.errors import IncompleteError, ProtocolError
-from ci_gate.model import EvidenceRules, Image
+from ci_gate.model import Entry, EvidenceRules, Image
 from ci_gate.security_center import scans
 from ci_gate.security_center.contracts import Answer
 from ci_gate.security_center.scan_requests import NotYet, ScanMode, ScanRequest, Target, Task, _judge
@@ -19,11 +19,19 @@ ASKED_MS = 1_700_000_000_000
 DIGEST = "5e" * 32
 OURS = ScanRequest("ours", joined=False, at_ms=ASKED_MS)
 JOINED = ScanRequest("", joined=True, at_ms=ASKED_MS)
-OLD = Image("u", DIGEST, scan_status="SUCCESS", last_scan_ms=ASKED_MS - 3_600_000)
-NEW = Image("u", DIGEST, scan_status="SUCCESS", last_scan_ms=ASKED_MS + 60_000)
-NO_TIME = Image("u", DIGEST, scan_status="SUCCESS")
-RUNNING = Image("u", DIGEST, scan_status="PRE_ANALYZER")
-UNSCANNED = Image("u", DIGEST)
+
+
+def listed(status="", last_scan_ms=None, result=""):
+    """An image as it is listed, under one uuid."""
+    scan = {"scan_status": status, "scan_result": result, "last_scan_ms": last_scan_ms}
+    return Image("u", DIGEST, entries=frozenset({Entry("u", **scan)}), **scan)
+
+
+OLD = listed("SUCCESS", ASKED_MS - 3_600_000)
+NEW = listed("SUCCESS", ASKED_MS + 60_000)
+NO_TIME = listed("SUCCESS")
+RUNNING = listed("PRE_ANALYZER")
+UNSCANNED = listed()
 DONE = (Task("ours", "SUCCESS"),)
 
 
@@ -42,7 +50,8 @@ class _Images:
 
 def scan(image, request=OURS, *, before=OLD, tasks=(), seen_running=False, rules=None):
     wait = Wait("shop/api", lambda _: None, Deadline(10))
-    return _Scan(_Images(), _Desk(), rules or EvidenceRules(), wait, image, request, before, tasks, seen_running)
+    running = frozenset({"u"} if seen_running else ())
+    return _Scan(_Images(), _Desk(), rules or EvidenceRules(), wait, image, request, before, tasks, running)
 
 
 def looks(one, number=4):
@@ -112,7 +121,7 @@ def test_a_scan_that_was_joined_ended_after_the_request(image, before, seen_runn
 
 @pytest.mark.parametrize("status", ["FAIL", "TIMEOUT", "TIMOUT", "fail"])
 def test_a_failure_of_before_is_not_that_of_the_request(status):
-    stale = Image("u", DIGEST, scan_status=status, last_scan_ms=ASKED_MS - 3_600_000)
+    stale = listed(status, ASKED_MS - 3_600_000)
 
     assert {_Progress.WAITING} == set(looks(scan(stale, before=stale)))
     assert _Progress.FAILED is looks(scan(stale, before=OLD))[0]
@@ -121,7 +130,7 @@ def test_a_failure_of_before_is_not_that_of_the_request(status):
 
 
 def test_a_success_with_a_fatal_result_is_a_failure_however_it_is_proven():
-    fatal = Image("u", DIGEST, scan_status="SUCCESS", scan_result="TASK_NOT_SUPPORT_REGION", last_scan_ms=OLD.last_scan_ms)
+    fatal = listed("SUCCESS", OLD.last_scan_ms, "TASK_NOT_SUPPORT_REGION")
 
     assert _Progress.FAILED is looks(scan(fatal, before=OLD))[0]
     assert _Progress.FAILED is looks(scan(replace(fatal, last_scan_ms=NEW.last_scan_ms), before=fatal, tasks=DONE))[-1]
@@ -134,7 +143,7 @@ def test_a_new_scan_that_is_too_old_again_is_not_taken():
 def test_what_was_seen_running_before_a_request_says_nothing_of_a_scan_that_is_joined_later(monkeypatch):
     one = scan(RUNNING, None, before=None, rules=EvidenceRules(max_scan_age_s=60.0))
     one._progress()
-    assert one.seen_running
+    assert one.running
     sight = scans.Sight(OLD, {})
     one.image = OLD
     monkeypatch.setattr(_Desk, "ask", lambda *_: JOINED, raising=False)
