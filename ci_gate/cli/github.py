@@ -54,7 +54,7 @@ class GithubStep:
         """
         from ci_gate.report.markdown import MAX_BYTES, render_markdown
 
-        there = self.summary.stat().st_size if self.summary.is_file() else 0
+        there = self.summary.stat().st_size if os.path.isfile(self.summary) else 0  # noqa: PTH113 - of a name that is none, it says that it is no file
         # Behind a summary that fills its room, there is some left to take it back.
         limit = max(MAX_BYTES - there, _LEAST_SUMMARY)
         _append(self.summary, render_markdown(run, limit=limit) if there + limit <= _MOST_SUMMARIES else "")
@@ -95,9 +95,15 @@ def _append(path: Path, text: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644)
         try:
+            size = os.fstat(descriptor).st_size
             left = memoryview(text.encode("utf-8", "backslashreplace"))
-            while left:
-                left = left[os.write(descriptor, left) :]
+            try:
+                while left:
+                    left = left[os.write(descriptor, left) :]
+            except OSError:
+                with suppress(OSError):  # a device has no end to cut off
+                    os.ftruncate(descriptor, size)  # half of it would say what it begins with
+                raise
         finally:
             os.close(descriptor)
     except OSError as error:

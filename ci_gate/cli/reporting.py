@@ -84,7 +84,7 @@ def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool, platfo
     platform = platform or NoPlatform()
     with deferred_signals() as arrived:
         result = _finish(targets, platform, result, arrived)
-        platform.annotate(result)
+        _try(platform.annotate, result)  # which only shows what was decided
         _print_summary(result, quiet=quiet)
     return result.exit_code
 
@@ -178,12 +178,12 @@ def _finish(targets: Sequence[Target], platform: Platform, result: RunResult, ar
     exit code. What cannot (standard output, pipes) comes last, once, one after the other: each tells of those that failed before it. A
     signal that arrives behind the first of them is too late.
     """
-    from ci_gate.report import FORMATS, STDOUT, is_stream, write_reports
+    from ci_gate.report import FORMATS, STDOUT, is_stream
 
     files = [target for target in targets if not is_stream(target)]
     streams = sorted(filter(is_stream, targets), key=lambda target: (target.path == STDOUT, list(FORMATS).index(target.format)))
     told = []
-    for step in (lambda run: write_reports(files, run), platform.summarise, platform.set_outputs):
+    for step in (lambda run: _write_files(files, run), platform.summarise, platform.set_outputs):
         told.append((step, result))
         result = _try(step, result)
     if arrived:
@@ -192,8 +192,7 @@ def _finish(targets: Sequence[Target], platform: Platform, result: RunResult, ar
         result = _try(partial(_write_stream, stream), result)
     for step, before in told:
         if result is not before:
-            with suppress(ReportError):
-                step(result)
+            _try(step, result)
     return result
 
 
@@ -203,7 +202,25 @@ def _try(step: Callable[[RunResult], object], result: RunResult) -> RunResult:
         step(result)
     except ReportError as error:
         return replace(result, causes=(*result.causes, *error.causes))
+    except Exception as error:  # noqa: BLE001 - what was written before it must not contradict the exit code
+        return replace(result, causes=(*result.causes, bug(error)))
     return result
+
+
+def _write_files(files: Sequence[Target], result: RunResult) -> None:
+    """Write reports to their files. Where one fails, none is left that says something else, were it for want of room.
+
+    :raises ReportError: with a cause for each that could not be written.
+    """
+    from ci_gate.report import remove_reports, write_reports
+
+    try:
+        write_reports(files, result)
+    except ReportError as error:
+        remove_reports(files)
+        with suppress(ReportError):
+            write_reports(files, replace(result, causes=(*result.causes, *error.causes)))
+        raise
 
 
 def _write_stream(target: Target, result: RunResult) -> None:

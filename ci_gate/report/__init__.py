@@ -11,13 +11,14 @@ import re
 import select
 import stat
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, ReportError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 STDOUT = "-"
 _IDLE_S = 10.0
+_LEAST_RATE = 100_000  # bytes a second
 # Whatever the umask, nobody but their owner may change what says that an image passed.
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 _OWN_STREAM = re.compile(r"/dev/std(in|out|err)|/dev/fd/\d+|/proc/[^/]+/(task/[^/]+/)?fd/\d+")
@@ -148,6 +150,14 @@ def write_placeholders(targets: Iterable[Target], run: RunResult) -> None:
     write_reports([target for target in targets if not is_stream(target)], run)
 
 
+def remove_reports(targets: Iterable[Target]) -> None:
+    """Remove the files of reports, as far as they can be: what cannot be written anew must not say what it said."""
+    for target in targets:
+        if not is_stream(target):
+            with suppress(OSError, ValueError):
+                Path(target.path).unlink()
+
+
 def is_stream(target: Target) -> bool:
     """Whether a report goes where it cannot be taken back: to standard output, a pipe or a device."""
     return target.path == STDOUT or _is_special(Path(target.path))
@@ -246,13 +256,14 @@ def _open_special(path: Path) -> int:
 
 
 def pour(descriptor: int, content: bytes) -> None:
-    """Write to a pipe, a device or a redirected stream; give up on a reader that takes nothing for ten seconds.
+    """Write to a pipe, a device or a redirected stream; give up on a reader that takes nothing for ten seconds, or too little.
 
-    :raises OSError: if it is closed or full, or nothing is taken.
+    :raises OSError: if it is closed or full, or not enough is taken.
     """
     left = memoryview(content)
+    deadline = Deadline(_IDLE_S + len(content) / _LEAST_RATE)
     while left:
-        if not select.select([], [descriptor], [], _IDLE_S)[1]:
+        if not select.select([], [descriptor], [], min(_IDLE_S, deadline.remaining))[1]:
             raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
         # A pipe that can be written to takes this much without a wait (POSIX: PIPE_BUF).
         left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import subprocess
 import threading
 
 import forked
 import pytest
-from support import REFERENCE, Finished, finding, image
+from support import COMMAND, REFERENCE, Finished, finding, image
 
 DENIED = finding("aws_access_key", "/root/.aws/credentials", "high")
 
@@ -182,3 +184,30 @@ def test_a_full_summary_has_room_to_be_taken_back(step, gate):
     assert 30 == finished.code, finished.err
     assert summary.rindex("## ⚠️ Undecided") > summary.rindex("## ✅ Passed")
     assert len(summary.encode("utf-8")) <= 1024 * 1024
+
+
+def test_a_name_of_the_summary_that_is_too_long_is_no_pass(step, gate):
+    finished, out, _ = step(GITHUB_STEP_SUMMARY=str(gate.folder / ("a" * 300)))
+
+    assert 30 == finished.code, finished.err
+    assert ("undecided", 30) == (finished.result["verdict"], finished.result["exit_code"])
+    assert "undecided" == out["verdict"]
+
+
+def test_outputs_that_do_not_fit_are_cut_back(gate):
+    (gate.folder / "out").write_text("k<<E\nv\nE\n" * 10_000, "utf-8")
+    size = (gate.folder / "out").stat().st_size
+    runner = {"GITHUB_OUTPUT": str(gate.folder / "out"), "GITHUB_STEP_SUMMARY": str(gate.folder / "summary")}
+    line = [COMMAND, "check", "--github", "--report-dir", "reports", f"--emulate={gate.world(image())}", REFERENCE]
+
+    done = subprocess.run(
+        line,
+        cwd=gate.folder,
+        env=gate.environment(**runner),
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, size + 100)),
+    )
+
+    assert 30 == done.returncode, done.stderr
+    assert size == (gate.folder / "out").stat().st_size
