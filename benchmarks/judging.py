@@ -41,6 +41,7 @@ def judge_and_write(size: int, waivers: int) -> tuple[float, float]:
     from dataclasses import replace
 
     from ci_gate.catalog import catalog_keys
+    from ci_gate.cli.main import collect_less
     from ci_gate.model import Finding, Image, ImageReference, Inventory, SourceInfo, number_alike
     from ci_gate.policy.effective import Judges
     from ci_gate.policy.judging.evaluate import judge
@@ -48,6 +49,8 @@ def judge_and_write(size: int, waivers: int) -> tuple[float, float]:
     from ci_gate.policy.language.load import load_policy
     from ci_gate.report import FORMATS, Target, write_reports
     from ci_gate.verdict import ImageResult, RunResult
+
+    collect_less()  # as the command does
 
     keys = (_WAIVED,) if waivers else catalog_keys()
     findings = number_alike(
