@@ -6,8 +6,8 @@
 # DOWNLOADS:   a folder that keeps downloads for the next time. Without it, nothing is kept.
 set -eu
 
-here="$(cd "$(dirname "$0")" && pwd)"
-environment="$1"
+here="$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)"
+environment="${1:?an environment is needed: sh install.sh ENVIRONMENT [PYTHON [DOWNLOADS]]}"
 python="${2:-python3}"
 downloads="${3:-}"
 

@@ -169,7 +169,7 @@ def _is_special(path: Path) -> bool:
     That goes for the streams of the process by whatever name: ``/dev/stdout`` leads to a regular file where output is redirected to one.
     A link anywhere else is replaced, wherever it leads: a checkout may hold one to ``/dev/null``, or to a pipe that somebody reads.
     """
-    if _OWN_STREAM.fullmatch(os.path.normpath(path.absolute())):
+    if _OWN_STREAM.fullmatch(re.sub("^//", "/", os.path.normpath(path.absolute()))):
         return True
     try:
         mode = path.lstat().st_mode
