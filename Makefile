@@ -46,12 +46,13 @@ audit:
 	build/audit/bin/pip install -q --disable-pip-version-check pip-audit==2.10.1
 	build/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt -r requirements-build.txt
 
-## remake the hash-locked requirements
+## remake the hash-locked requirements; -build is what builds ci-gate and those of its dependencies that come as source
+LOCK := $(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
+  --no-emit-find-links --no-annotate --no-header
 lock: $(VENV)/.dev
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
-	  --no-emit-find-links --no-annotate --no-header -o requirements.txt pyproject.toml
-	$(BIN)/pip-compile -q --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
-	  --no-emit-find-links --no-annotate --no-header --all-extras -o requirements-dev.txt pyproject.toml
+	$(LOCK) -o requirements.txt pyproject.toml
+	$(LOCK) --all-extras -o requirements-dev.txt pyproject.toml
+	printf 'hatchling\nsetuptools\n' | $(LOCK) -c requirements-dev.txt -o requirements-build.txt -
 
 ## remake the JSON Schemas that are generated from models
 schemas: $(VENV)/.dev

@@ -12,13 +12,17 @@ python="${2:-python3}"
 downloads="${3:-}"
 
 # Of what the job set for its own Python and pip, only where and how to fetch is for this environment: not another target, user or Python.
-for name in $(env | cut -s -d= -f1 | grep -E -x '(PIP_|PYTHON)[A-Za-z0-9_]*'); do
+# By `env`, for pip obeys names with a dash too, which no shell can unset.
+dropped=""
+for name in $(env | cut -s -d= -f1 | grep -E -x '(PIP_|PYTHON)[A-Za-z0-9_-]*'); do
   case "$name" in
     PIP_INDEX_URL | PIP_EXTRA_INDEX_URL | PIP_FIND_LINKS | PIP_NO_INDEX | PIP_CONFIG_FILE) ;;
     PIP_CERT | PIP_CLIENT_CERT | PIP_PROXY | PIP_TRUSTED_HOST | PIP_TIMEOUT | PIP_DEFAULT_TIMEOUT | PIP_RETRIES) ;;
-    *) unset "$name" ;;
+    *) dropped="$dropped -u $name" ;;
   esac
 done
+# shellcheck disable=SC2086 # names hold no blanks
+clean() { env $dropped "$@"; }
 
 cache=--no-cache-dir
 if [ -n "$downloads" ]; then
@@ -28,13 +32,13 @@ if [ -n "$downloads" ]; then
   cache="--cache-dir=$downloads"
 fi
 
-"$python" -I -m venv "$environment"
+clean "$python" -I -m venv "$environment"
 install() {
-  "$environment/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input "$cache" "$@"
+  clean "$environment/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input "$cache" "$@"
 }
 # Builders first, by hash: pip itself would fetch them without any.
 install --require-hashes --requirement "$here/requirements-build.txt"
 install --require-hashes --no-build-isolation --use-pep517 --requirement "$here/requirements.txt"
 install --no-index --no-deps --no-build-isolation "$here"
 # Did all of it arrive where it is run from?
-"$environment/bin/python" -I -m ci_gate --version > /dev/null
+clean "$environment/bin/python" -I -m ci_gate --version > /dev/null

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, GateError, IncompleteError, error_for
-from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, proven_name
+from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, counted, proven_name
 from ci_gate.policy.judging.evaluate import evidence_rules, judge
 from ci_gate.verdict import Comparison, ImageResult
 
@@ -119,7 +119,7 @@ def _read_deployed(
     known = Counter(finding.fingerprint for finding in inventory.findings)
     pinned = reference.pinned_to(older.digest)
     figures = (("findings", known.total()), ("digest", f"sha256:{older.digest}"))
-    proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {known.total()} findings", figures)
+    proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {counted(known.total(), 'finding')}", figures)
     return dict(known), Comparison(str(reference), pinned, known.total()), proof
 
 

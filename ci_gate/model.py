@@ -6,6 +6,8 @@ import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Protocol
 
 from ci_gate.errors import Cause, UsageError
@@ -39,6 +41,11 @@ _EXAMPLE = "registry.example.com/shop/api:1.4.2@sha256:<64 hex digits>"
 def normalise_digest(text: str) -> str:
     """Return a digest as bare lower-case hex, without its ``sha256:``; the service writes it either way."""
     return text.strip().lower().removeprefix("sha256:")
+
+
+def counted(number: int, noun: str, several: str = "") -> str:
+    """Return ``1 finding``, ``2 findings``; ``several`` is a plural that is not just an s more."""
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +309,24 @@ class FindingSource(Protocol):
 
 def number_alike(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Sort findings (key, path, fingerprint) and give those that share a fingerprint the ordinals 1, 2 and so on."""
+    numbered: list[Finding] = []
+    for _, group in groupby(sorted(findings, key=_KEY_AND_PATH), _KEY_AND_PATH):
+        alike = list(group)
+        if len(alike) > 1 or alike[0].ordinal != 1:  # what shares a fingerprint shares key and path: nothing else is worth the hash
+            alike = _numbered(alike)
+        numbered += alike
+    return tuple(numbered)
+
+
+def _numbered(findings: list[Finding]) -> list[Finding]:
+    """Return findings of one key and path, sorted and numbered."""
     seen: dict[str, int] = {}
     numbered = []
     prints = [(finding, finding.fingerprint) for finding in findings]
-    for finding, fingerprint in sorted(prints, key=lambda f: (f[0].key, f[0].path, f[1], f[0].risk_level, f[0].layer_digest)):
+    for finding, fingerprint in sorted(prints, key=lambda f: (f[1], f[0].risk_level, f[0].layer_digest)):
         ordinal = seen[fingerprint] = seen.get(fingerprint, 0) + 1
         numbered.append(finding if finding.ordinal == ordinal else replace(finding, ordinal=ordinal))
-    return tuple(numbered)
+    return numbered
+
+
+_KEY_AND_PATH = attrgetter("key", "path")

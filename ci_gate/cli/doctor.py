@@ -15,7 +15,8 @@ import click
 from ci_gate import __version__
 from ci_gate.cli.output import say
 from ci_gate.cli.parameters import connection_options, policy_option
-from ci_gate.cli.shared import STDOUT, is_same_file, write_file, write_out
+from ci_gate.cli.reporting import is_same_file
+from ci_gate.cli.shared import STDOUT, write_file, write_out
 from ci_gate.errors import ExitCode, GateError, UsageError, bug
 from ci_gate.report.text import printable
 
@@ -126,7 +127,7 @@ def _examine(options: _Options) -> _Examined:
     from ci_gate.security_center.endpoint import parse_endpoint
 
     deadline = Deadline(options.timeout_s)
-    rules, policy_line = _policy(options.policy)
+    rules, policy_line = _policy(options.policy, deadline)
     lines = [*local_lines(os.environ), policy_line]
     endpoint = None if options.endpoint is None else parse_endpoint(options.endpoint, allow_any=options.allow_endpoint)
     with ExitStack() as stack:
@@ -166,7 +167,7 @@ def _probe(transport: Transport, reference: ImageReference, region: str, deadlin
     return _Examined((*examined.lines, line), examined.emulated, observations, transcript(material, observations, header, region))
 
 
-def _policy(named: str | None) -> tuple[EvidenceRules, Line]:
+def _policy(named: str | None, deadline: Deadline) -> tuple[EvidenceRules, Line]:
     """Load the policy that a check here would use; return the evidence that it asks for, and the line about it."""
     from ci_gate.cli.run import load_chosen_policy
     from ci_gate.model import EvidenceRules
@@ -175,7 +176,7 @@ def _policy(named: str | None) -> tuple[EvidenceRules, Line]:
     from ci_gate.security_center.diagnosis import Line, State, failed_line
 
     try:
-        loaded = load_chosen_policy(named)
+        loaded = load_chosen_policy(named, deadline)
     except GateError as error:
         return EvidenceRules(), failed_line("policy", error)
     except OSError as error:

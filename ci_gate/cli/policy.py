@@ -12,12 +12,11 @@ import click
 from ci_gate.cli.baseline import DAYS, DEFAULT_FILE, Connection, denied_of, judge_sources, say_denied
 from ci_gate.cli.output import say, say_causes
 from ci_gate.cli.parameters import connection_options, floor_options, policy_option
-from ci_gate.cli.reporting import check_kept, check_working_directory, policy_to_load
+from ci_gate.cli.reporting import check_kept, check_working_directory, is_same_file, policy_to_load
 from ci_gate.cli.shared import (
     STDOUT,
     Day,
     chosen,
-    is_same_file,
     load_named,
     path_from,
     policy_argument,
@@ -319,10 +318,11 @@ def _init_from(
         if is_same_file(source, path) or is_same_file(output, beside):
             raise UsageError(f"{path} is more than one of the files that are read and written", advice="Give each a path of its own.")
         _check_free(path, force=force)
+    text = starter_text(today, StarterBaseline(inside, last, include_denied))  # a name that it cannot spell is refused before all else
     starter = parse_policy(starter_text(today), origin="the starter policy", default_name=output.stem.lstrip("."))
     judged = judge_sources((source,), "default", connection, starter)
     known = make_baseline(judged, include_denied=include_denied)
-    write_files(((beside, known), (output, starter_text(today, StarterBaseline(inside, last, include_denied)))), "the policy and baseline")
+    write_files(((beside, known), (output, text)), "the policy and baseline")
     say(f"wrote {beside}: what is there today, until {last}")
     _say_written(output)
     if not include_denied:

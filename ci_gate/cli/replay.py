@@ -159,9 +159,10 @@ class _Replay:
 
 
 def _say_origin(opened: Reopened) -> None:
+    from ci_gate.replay.again import replayed_source
+
     run = opened.run
-    kind = "an EMULATED run, which is about no real image," if run.first_kind == "emulated" else "a live run"
-    say(f"REPLAY of {kind} of {run.started}: {run.origin}")
+    say(f"{replayed_source(run).detail}: {run.origin}")
     if run.tool_version != __version__:
         say(f"  it was written by ci-gate {run.tool_version}, this is {__version__}: its verdict is not held against its findings")
 

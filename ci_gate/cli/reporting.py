@@ -106,7 +106,6 @@ def wanted_reports(
     :param policies: the policies that it loads, by path or name; what they name is read as well.
     :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
     """
-    from ci_gate.cli.shared import is_same_file  # which needs this module
     from ci_gate.report import FORMATS, STDOUT, Target
 
     check_working_directory()
@@ -135,7 +134,6 @@ def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], polici
     :param baselines: whether to keep the baselines that they name, too.
     :raises UsageError: if one would be replaced.
     """
-    from ci_gate.cli.shared import is_same_file  # which needs this module
     from ci_gate.policy.language.reads import files_read
     from ci_gate.policy.language.sources import builtin_policies
 
@@ -147,6 +145,16 @@ def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], polici
     for what, path in outputs:
         if any(is_same_file(path, kept) for kept in used):
             raise UsageError(f"{what} would replace {path!r}, which the run reads", advice="Give it another path.")
+
+
+def is_same_file(one: str | Path, other: str | Path) -> bool:
+    """Whether two paths lead to one place, whether anything is there or not. Hard links do, and names that the disk does not tell apart."""
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    try:
+        return Path(one).samefile(other)
+    except (OSError, ValueError):  # nothing is at one of them, or it is no path
+        return False
 
 
 def check_working_directory() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ci_gate.gate import Asked, Judging
     from ci_gate.model import Step
     from ci_gate.policy.language.load import LoadedPolicy
+    from ci_gate.report import Target
     from ci_gate.security_center.source import SecurityCenter
     from ci_gate.security_center.transport import CallRecord
     from ci_gate.verdict import ImageResult, PolicySummary, RunResult
@@ -70,8 +71,7 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    policies = (*policy_to_load(options.policy), *options.floors)
-    targets = wanted_reports(options.outputs, options.report_dir, input_files(options), policies)
+    targets = _targets(options)
     run = _Run(options)
     try:
         platform = GithubStep.of_environment(options.report_dir) if options.github else None
@@ -79,6 +79,17 @@ def run_check(options: CheckOptions) -> ExitCode:
         leave_reports(run, targets, error)
         raise
     return run_with_reports(run, targets, quiet=options.quiet, platform=platform)
+
+
+def leave_refused(options: CheckOptions, error: UsageError) -> None:
+    """Have the reports say that the command line was refused, as far as ``options``, what could be read of it, tells which they are."""
+    with suppress(GateError):
+        leave_reports(_Run(options), _targets(options), error)
+
+
+def _targets(options: CheckOptions) -> tuple[Target, ...]:
+    policies = (*policy_to_load(options.policy), *options.floors)
+    return wanted_reports(options.outputs, options.report_dir, input_files(options), policies)
 
 
 def decide(options: CheckOptions) -> RunResult:
@@ -160,8 +171,8 @@ class _Run:
         from ci_gate.policy.language.floors import load_floors, summarise
 
         options = self.options
-        policy = load_chosen_policy(options.policy)
-        floors = load_floors(options.floors, options.floor_sha256)
+        policy = load_chosen_policy(options.policy, self.deadline)
+        floors = load_floors(options.floors, options.floor_sha256, self.deadline)
         if options.mode == "warn":
             _check_warn_mode([policy, *floors])
         self.summary, judges = summarise(policy, floors, mode=options.mode)
@@ -210,14 +221,16 @@ def _summed(deadlines: Iterable[Deadline]) -> tuple[tuple[str, float], ...]:
     return tuple(sums.items())
 
 
-def load_chosen_policy(source: str | None) -> LoadedPolicy:
+def load_chosen_policy(source: str | None, deadline: Deadline | None = None) -> LoadedPolicy:
     """Load the policy that was named, else the one of the working directory, else the built-in ``default``.
+
+    :param deadline: that of the run; a pipe is waited for no longer.
 
     :raises InvalidDocumentError: with every mistake in it.
     """
     from ci_gate.policy.language.load import find_policy, load_policy
 
-    return load_policy(source if source is not None else (find_policy(Path.cwd()) or "default"))
+    return load_policy(source if source is not None else (find_policy(Path.cwd()) or "default"), deadline)
 
 
 def _check_warn_mode(policies: Iterable[LoadedPolicy]) -> None:

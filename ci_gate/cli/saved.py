@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
-from itertools import count as numbers
 from typing import TYPE_CHECKING
 
 from ci_gate import __version__
@@ -16,16 +14,16 @@ from ci_gate.gate import Judging
 from ci_gate.model import Inventory
 from ci_gate.policy.effective import Judges, NamedPolicy, canonical_text
 from ci_gate.policy.judging.evaluate import evidence_rules, judge
-from ci_gate.policy.language.floors import load_floors, name_floors
+from ci_gate.policy.language.floors import load_floors, name_floors, unnamed
 from ci_gate.policy.language.load import load_policy
 from ci_gate.policy.language.stored import StoredPolicyError, stored_judges
 from ci_gate.replay.again import as_saved, check_verdict, decide_again
 from ci_gate.replay.contradictions import contradicts
 from ci_gate.replay.evidence import check_evidence
-from ci_gate.verdict import FloorSummary, PolicySummary, Verdict
+from ci_gate.verdict import PolicySummary, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     from ci_gate.policy.language.load import LoadedPolicy
@@ -91,7 +89,7 @@ class Reopened:
             assert stored is not None
             policy, name, origin = stored.judges.policy, run.policy.name, run.policy.origin
         mode = self._mode(given)
-        named, told = _named(self._floors(given.floors), name, mode)
+        named, told = name_floors(((floor, origin) for floor, origin, _ in self._floors(given.floors)), beside=name, mode=mode)
         judges = Judges(policy, named)
         summary = PolicySummary(name, mode or policy.mode, judges.sha256, origin, told, canonical_text(judges.canonical))
         return summary, Judging(judges, today, name, mode)
@@ -108,33 +106,18 @@ class Reopened:
     def _floors(self, given: Sequence[LoadedPolicy]) -> Iterator[tuple[NamedPolicy, str, str]]:
         """Yield every floor that judges now, its origin, and whose it is: a given one takes the place of the stored one of its name."""
         stored = list(zip(self.judging.judges.floors, self.run.policy.floors, strict=True)) if self.judging else []
-        as_then, _ = name_floors(given, beside=self.run.policy.name)  # what the run would have called them
+        as_then, _ = name_floors(map(unnamed, given), beside=self.run.policy.name)  # what the run would have called them
         before, now = {floor.name for floor, _ in stored}, {floor.name for floor in as_then}
         yield from ((floor, told.origin, "stored") for floor, told in stored if floor.name not in now)
         for floor, then in zip(given, as_then, strict=True):
             whose = "given, in the place of the stored one" if then.name in before else "given"
-            yield NamedPolicy(floor.summary.name, floor.policy), floor.summary.origin, whose
+            yield *unnamed(floor), whose
 
     def _mode(self, given: Given) -> str | None:
         """Return the mode that the command line of the run asked for, where it still counts: a given policy or floor has its own say."""
         mode = self.judging.mode if self.judging and given.policy is None else None
         forbidden = any(floor.policy.mode != "warn" and not floor.policy.allow_warn_override for floor in given.floors)
         return None if mode == "warn" and forbidden else mode
-
-
-def _named(
-    floors: Iterable[tuple[NamedPolicy, str, str]], beside: str, mode: str | None
-) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
-    """Return floors under names of their own, and what reports say of them in the mode in which they judge now."""
-    taken = {beside}
-    named, told = [], []
-    for floor, origin, _ in floors:
-        others = (f"{floor.name} (floor{f' {number}' if number > 1 else ''})" for number in numbers(1))
-        name = next(name for name in chain([floor.name], others) if name not in taken)
-        taken.add(name)
-        named.append(NamedPolicy(name, floor.policy))
-        told.append(FloorSummary(name, mode or floor.policy.mode, floor.policy.sha256, origin))
-    return tuple(named), tuple(told)
 
 
 def reopen(path: str) -> Reopened:
@@ -162,6 +145,8 @@ def reopen(path: str) -> Reopened:
 
 def _saved_verdict(run: SavedRun, image: SavedImage, judging: Judging) -> Verdict:
     """Return the verdict of the saved run: what it judged depends on the causes that are not its own."""
+    if not image.evidence:  # the run ended before it looked at this one, and so judged nothing
+        return Verdict()
     judged = as_saved(run, _judge(judging, image, Inventory(image.findings))).causes if image.causes else ()
     return as_saved(run, _judge(judging, image, image.inventory(judged)))
 

@@ -139,16 +139,6 @@ def write_files(files: Sequence[tuple[Path, str]], what: str) -> None:
         ) from None
 
 
-def is_same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths lead to one place, whether anything is there or not. Hard links do, and names that the disk does not tell apart."""
-    if os.path.realpath(one) == os.path.realpath(other):
-        return True
-    try:
-        return Path(one).samefile(other)
-    except (OSError, ValueError):  # nothing is at one of them, or it is no path
-        return False
-
-
 def path_from(folder: Path, path: Path) -> str | None:
     """Return a path as a policy in this folder names it; ``None`` where it is not below the folder, so that no policy there may."""
     inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))

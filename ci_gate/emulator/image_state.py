@@ -125,11 +125,21 @@ class ImageState:
     @property
     def last_scan_ms(self) -> int | None:
         """The time of the last scan (``LastScanTime``), milliseconds since the epoch, if there is one."""
-        if isinstance(self.stage, RequestedStage):
-            return self._last_ms
-        if self.stage.last == "now":
+        return self._last_ms if isinstance(self.stage, RequestedStage) else self._moment(self.stage.last)
+
+    @property
+    def finished_ms(self) -> int | None:
+        """When the task of the last scan ended (``FinishTime``), milliseconds since the epoch, if it did."""
+        if not self.has_ended:
+            return None
+        told = None if isinstance(self.stage, RequestedStage) else self._moment(self.stage.finished)
+        return self.last_scan_ms if told is None else told
+
+    def _moment(self, text: str | None) -> int | None:
+        """Return a moment of the stage; ``now`` is its beginning."""
+        if text == "now":
             return self._timeline.at_ms(self._stage_began_s)
-        return None if self.stage.last is None else self._timeline.moment(self.stage.last)
+        return None if text is None else self._timeline.moment(text)
 
     def pass_time(self) -> None:
         """Move the scan on where only time has to pass."""

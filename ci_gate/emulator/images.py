@@ -116,6 +116,8 @@ class Stage(_Stage):
     """`ScaStatus`; null where the image was never scanned: then the row has no field of a scan."""
     last: Moment | None = "2h ago"
     """`LastScanTime`; null: the row has none."""
+    finished: Moment | None = None
+    """`FinishTime` of the scan's task, where `last` is another moment, such as the start; null: `last`."""
 
 
 class RequestedStage(_Stage):

@@ -136,10 +136,9 @@ def needed_quota(images: Sequence[ImageState]) -> int:
 def latest_task(image: ImageState, timeline: Timeline, prefix: str) -> JsonObject | None:
     """Return the latest task of an image as a row of ``DescribeImageLatestScanTask``, if it was ever scanned."""
     image.pass_time()
-    stage, task, last_ms = image.stage, image.task, image.last_scan_ms
+    stage, task, finished_ms = image.stage, image.task, image.finished_ms
     if stage.status is None:
         return None
-    finished_ms = last_ms if image.has_ended else None
     if task is None:
         task_id, number, source = _task_id(image.image.image_uuid), zlib.crc32(image.image.image_uuid.encode()), "console_batch"
         began_ms = (timeline.start_ms if finished_ms is None else finished_ms) - _OTHERS_SCAN_MS

@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode
-from ci_gate.model import Proof, ProofState
+from ci_gate.model import Proof, ProofState, counted
 from ci_gate.replay.contradictions import contradicts, cut
 from ci_gate.replay.evidence import AGAIN, prove
 from ci_gate.replay.saved import NOT_COMPLETE
@@ -55,7 +55,8 @@ def check_verdict(run: SavedRun, verdicts: Sequence[Verdict]) -> None:
         lost = Counter(map(_row, then["findings"])) - Counter(map(_row, now["findings"]))
         if lost:
             key, decision = map(str, next(iter(lost))[:2])
-            problems.append(f"{place}: {lost.total()} findings are decided otherwise, such as one of {cut(key)}, saved as {decision}")
+            number_lost = counted(lost.total(), "finding is", "findings are")
+            problems.append(f"{place}: {number_lost} decided otherwise, such as one of {cut(key)}, saved as {decision}")
         problems += _otherwise(f"{place}.", then, now, _IMAGE - {"findings"})
     problems += _otherwise("", run.document, again, _RUN - {"images"})
     if problems:
@@ -78,7 +79,7 @@ def decide_again(
     proofs = (prove(image, proof, rules, before) for proof in image.evidence if proof.name != "source")
     failures = tuple(map(_incomplete, image.failures(judged)))
     told = replace(verdict, causes=tuple(replace(cause, code=ExitCode.INCOMPLETE) for cause in verdict.causes))
-    return replace(_result(image, told), evidence=(_replayed_source(run), *map(_softened, proofs)), failures=failures)
+    return replace(_result(image, told), evidence=(replayed_source(run), *map(_softened, proofs)), failures=failures)
 
 
 def run_causes(run: SavedRun) -> tuple[Cause, ...]:
@@ -118,7 +119,8 @@ def _softened(proof: Proof) -> Proof:
     return proof if proof.cause is None else replace(proof, cause=_incomplete(proof.cause))
 
 
-def _replayed_source(run: SavedRun) -> Proof:
+def replayed_source(run: SavedRun) -> Proof:
+    """Return the proof of where the results of a saved run come from, when they are decided again."""
     kind = run.first_kind
     figures = (
         ("kind", "replay"),
@@ -127,6 +129,6 @@ def _replayed_source(run: SavedRun) -> Proof:
         ("region", run.source.region),
         ("started", run.started),
     )
-    said = "EMULATED, it is about no real image" if kind == "emulated" else "live"
-    detail = f"REPLAY of a saved run of {cut(run.started)} at {cut(run.source.endpoint)}, which was {said}; nothing was asked now"
+    mark, said = ("REPLAY OF EMULATED", ", about no real image") if kind == "emulated" else ("REPLAY", "")
+    detail = f"{mark}: a saved run of {cut(run.started)} at {cut(run.source.endpoint)}{said}; nothing was asked now"
     return Proof("source", ProofState.HELD, detail, figures)

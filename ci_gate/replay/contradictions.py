@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
-from ci_gate.model import ImageReference, Proof, ProofState
+from ci_gate.model import ImageReference, Proof, ProofState, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,8 @@ def contradicts(origin: str, problems: Iterable[str]) -> InvalidDocumentError:
     every = list(dict.fromkeys(problems))
     shown = [Cause(ExitCode.POLICY_INVALID, cut(problem), _CHANGED, where=origin) for problem in every[:_MAX_SHOWN]]
     if len(every) > _MAX_SHOWN:
-        shown.append(Cause(ExitCode.POLICY_INVALID, f"and {len(every) - _MAX_SHOWN} more contradictions", _CHANGED, where=origin))
+        more = f"and {counted(len(every) - _MAX_SHOWN, 'more contradiction')}"
+        shown.append(Cause(ExitCode.POLICY_INVALID, more, _CHANGED, where=origin))
     return InvalidDocumentError.of(shown)
 
 
@@ -112,9 +113,9 @@ def _wrong_counts(image: SavedImage) -> Iterator[str]:
     decisions = Counter(str(row["decision"]) for row in rows)
     levels = Counter("undocumented" if row["level"] is None else str(row["level"]) for row in rows)
     if counts["findings"] != len(rows):
-        yield f"counts.findings is {counts['findings']}, and there are {len(rows)} findings"
+        yield f"counts.findings is {counts['findings']}, and the findings are {len(rows)}"
     if counts["violations"] != decisions["violation"]:
-        yield f"counts.violations is {counts['violations']}, and there are {decisions['violation']} violations"
+        yield f"counts.violations is {counts['violations']}, and the violations are {decisions['violation']}"
     if +Counter(counts["by_decision"]) != decisions or +Counter(counts["by_level"]) != levels:
         yield "the counts by decision and by level are not those of the findings"
 
@@ -229,6 +230,8 @@ def _scanned_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
             figures.text("requested") == "no" and figures.text("task")
         ):
             yield "whether the run asked for the scan, and its task, do not fit"
+    if "finished_ms" in figures and (figures.text("requested") != "joined" or figures["finished_ms"] <= 0):
+        yield "it rests on the end of a task, and not of one that the run waited for"
     scan = (figures.text("status"), figures.text("result"), figures["last_scan_ms"])
     if image.image is not None and scan != (image.image.scan_status, image.image.scan_result, image.image.last_scan_ms or 0):
         yield "it is about another scan than the image has"
@@ -236,8 +239,9 @@ def _scanned_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
 
 def _complete_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iterator[str]:
     added = next((Figures(other)["second_route_added"] for other in image.evidence if other.name == "consistent"), 0)
-    if figures["files_read"] + added != len(image.findings):
-        yield f"{figures['files_read'] + added} findings were read, and {len(image.findings)} are there"
+    read = figures["files_read"] + added - _repeated(figures)
+    if read != len(image.findings):
+        yield f"{counted(read, 'finding was', 'findings were')} read, and the findings are {len(image.findings)}"
     whole = figures["keys_listed"] == figures["keys_total"] >= 0 and figures["files_read"] == figures["files_total"] >= 0
     if proof.state is ProofState.HELD and not whole:
         yield "it is held, and the rows do not equal the totals"
@@ -245,11 +249,16 @@ def _complete_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iter
         yield "it did not hold, and has no cause"
 
 
+def _repeated(figures: Figures) -> int:
+    """Return how many findings were read once more, under another uuid of the digest."""
+    return max(0, figures["repeated"])
+
+
 def _consistent_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iterator[str]:
     if figures["disagreements"] < 0 or figures["second_route_added"] < 0:
         yield "a figure is missing"
     asked = figures.text("second_route") == "asked"
-    if proof.state is ProofState.HELD and asked and figures["second_route_total"] != len(image.findings):
+    if proof.state is ProofState.HELD and asked and figures["second_route_total"] - _repeated(figures) != len(image.findings):
         yield "it is held, and the second route has another total"
     if proof.state is ProofState.UNKNOWN and not image.causes:
         yield "it was not judged, and no cause says why"
@@ -265,7 +274,7 @@ def _settled_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
     if proof.state is ProofState.HELD and not (figures["scan_age_s"] >= _SETTLED_S or figures["settle_s"] >= 0):
         yield "it is held, and there is no figure that says why"
     if "settle_s" in figures and figures["findings"] != len(image.findings):
-        yield f"{figures['findings']} findings were there at the second look, and {len(image.findings)} are there now"
+        yield f"{counted(figures['findings'], 'finding was', 'findings were')} there at the second look, and they are {len(image.findings)}"
     if proof.state is ProofState.UNKNOWN or (proof.state is ProofState.FAILED and proof.cause is None):
         yield "it did not hold, and has no cause"
 

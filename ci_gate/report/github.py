@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.report.text import printable
@@ -23,6 +24,20 @@ if TYPE_CHECKING:
 # GitHub shows ten annotations of a kind for a step; what comes after is dropped without a word.
 MAX_ANNOTATIONS = 10
 _TEXT = 2_000
+_NAMES = (
+    "verdict",
+    "exit-code",
+    "source",
+    "violations",
+    "warnings",
+    "findings",
+    "image",
+    "images",
+    "summary",
+    "next-step",
+    "policy-sha256",
+    "report-dir",
+)
 _IMAGES = 400_000  # characters: all outputs of a job together may have 1 MiB, in UTF-16
 
 
@@ -56,9 +71,17 @@ def outputs_of(run: RunResult, report_dir: Path | None) -> dict[str, str]:
 
 
 def outputs_of_refusal(cause: Cause) -> dict[str, str]:
-    """Return the outputs of a step whose command line or policy was refused before a run began."""
-    said = {"summary": printable(cause.sentence, _TEXT), "next-step": printable(cause.advice, _TEXT)}
-    return {"verdict": str(Status.UNDECIDED), "exit-code": str(int(cause.code)), "image": "", "images": "[]", **said}
+    """Return the outputs of a step whose command line or policy was refused before a run began.
+
+    All of them: what is not known is empty, for another check of the step may have set it.
+    """
+    return dict.fromkeys(_NAMES, "") | {
+        "verdict": str(Status.UNDECIDED),
+        "exit-code": str(int(cause.code)),
+        "images": "[]",
+        "summary": printable(cause.sentence, _TEXT),
+        "next-step": printable(cause.advice, _TEXT),
+    }
 
 
 def command_of_refusal(cause: Cause) -> str:
@@ -84,7 +107,7 @@ def commands_of(run: RunResult) -> tuple[str, ...]:
     lines = [_command("notice" if status is Status.PASSED else "error", title, f"{headline(run)}. Next: {run_next_step(run)}")]
     if len(run.images) > 1:
         others = [image for image in run.images if image.status is not Status.PASSED]
-        lines.extend(_limited("error", map(_of_image, others), len(others), mark, room=MAX_ANNOTATIONS - 1))
+        lines.extend(_limited("error", map(partial(_of_image, run), others), len(others), mark, room=MAX_ANNOTATIONS - 1))
     elif run.images:
         verdict = run.images[0].verdict
         lines.extend(_limited("error", map(_of_violation, verdict.blocking), len(verdict.blocking), mark, room=MAX_ANNOTATIONS - 1))
@@ -106,8 +129,8 @@ def _limited(kind: str, pairs: Iterable[tuple[str, str]], number: int, mark: str
         yield _command(kind, f"{mark}ci-gate", f"{number - shown} more are in the step summary and the reports")
 
 
-def _of_image(image: ImageResult) -> tuple[str, str]:
-    return f"ci-gate: {image.status}", f"{short(image)}: {reason(image)}. Next: {next_step(image)}"
+def _of_image(run: RunResult, image: ImageResult) -> tuple[str, str]:
+    return f"ci-gate: {image.status}", f"{short(image)}: {reason(image)}. Next: {next_step(image, run)}"
 
 
 def _of_violation(decision: Decision) -> tuple[str, str]:

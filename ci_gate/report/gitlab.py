@@ -35,7 +35,7 @@ from ci_gate.report.entries import (
 )
 from ci_gate.report.markdown import plain
 from ci_gate.report.text import cut, printable, shorten
-from ci_gate.report.words import ROTATE, decided, headline, run_next_step, stand_in
+from ci_gate.report.words import ROTATE, decided, headline, run_next_step, scanner, stand_in
 from ci_gate.result_document.write import harmless_json
 from ci_gate.verdict import Outcome
 
@@ -188,8 +188,8 @@ def _scan(run: RunResult, more: int) -> dict[str, Any]:
 def _scanner(run: RunResult) -> dict[str, Any]:
     """Return who found the findings: not to be taken for the real service where it is not."""
     if "EMULATED" in stand_in(run):
-        return _tool("ci-gate-emulated", "EMULATED, not Security Center", "2018-12-03", "ci-gate")
-    return _tool("alibaba-cloud-security-center", "Alibaba Cloud Security Center", "2018-12-03", "Alibaba Cloud")
+        return _tool("ci-gate-emulated", scanner(run), "2018-12-03", "ci-gate")
+    return _tool("alibaba-cloud-security-center", scanner(run), "2018-12-03", "Alibaba Cloud")
 
 
 def _tool(identity: str, name: str, version: str, vendor: str) -> dict[str, Any]:

@@ -181,7 +181,7 @@ def _suites(run: RunResult) -> list[_Suite]:
 def _image_suite(result: ImageResult, run: RunResult) -> _Suite:
     suite = _Suite(f"{_heading(run)} {printable(result.asked, _NAME)}")
     if result.status is Status.PASSED:
-        suite.add("ci-gate.verdict", "passed", f"{source_mark(run)}{result.status}: {reason(result)}", f"next: {next_step(result)}")
+        suite.add("ci-gate.verdict", "passed", f"{source_mark(run)}{result.status}: {reason(result)}", f"next: {next_step(result, run)}")
     _add_decisions(suite, result)
     _add_judges(suite, run.policy)
     _add_rules(suite, result)

@@ -41,7 +41,7 @@ from ci_gate.report.entries import (
 )
 from ci_gate.report.markdown import code, plain
 from ci_gate.report.text import printable, shorten
-from ci_gate.report.words import BASE_LAYERS, ROTATE, SOFTENED, headline, reason, run_next_step, short
+from ci_gate.report.words import BASE_LAYERS, ROTATE, SOFTENED, headline, reason, run_next_step, scanner, short
 from ci_gate.result_document.write import harmless_json
 from ci_gate.verdict import Outcome
 
@@ -174,7 +174,7 @@ def _run(group: _Group, run: RunResult, most: int, limits: _Limits) -> Iterator[
     rules = _Rules.of(group.entries[:most], undecided=bool(causes), limit=limits.rules)
     version = _json(printable(run.tool_version, 100) or "unknown")
     yield limits.spent(f'\n    {{\n      "tool": {{"driver": {{"name": "ci-gate", "version": {version}, "rules": [')
-    for part in _rows(map(_json, rules.descriptors(group.entries))):
+    for part in _rows(map(_json, rules.descriptors(group.entries, scanner(run)))):
         yield limits.spent(part)
     yield limits.spent(f']}}}},\n      "automationDetails": {_json({"id": group.category})},\n      ')
     yield limits.spent(f'"properties": {_json(_about(group, run))},\n      "results": [')
@@ -210,7 +210,7 @@ class _Rules:
         keys = dict.fromkeys(entry.decision.finding.key for entry in listed)
         return cls({key: place for place, key in enumerate(list(keys)[:limit], start=int(undecided))}, undecided)
 
-    def descriptors(self, every: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+    def descriptors(self, every: Iterable[Entry], found_by: str) -> Iterator[dict[str, Any]]:
         """Return the rules in their order."""
         names: dict[str, str] = {}
         severities: dict[str, float] = {}
@@ -222,12 +222,12 @@ class _Rules:
         if self.undecided:
             yield _undecided_rule()
         for key in self.places:
-            yield _rule(key, title(key, names[key]), severities.get(key))
+            yield _rule(key, title(key, names[key]), severities.get(key), found_by)
 
 
-def _rule(key: str, name: str, severity: float | None) -> dict[str, Any]:
+def _rule(key: str, name: str, severity: float | None, found_by: str) -> dict[str, Any]:
     """Return the rule of a key. Only a finding that no exception covers gives it a severity: GitHub would fail a check by it."""
-    said = f"Alibaba Cloud Security Center found a file of the type {name} in a layer of the image: whoever can pull the image can read it."
+    said = f"Found by {found_by}: a file of the type {name} in a layer of the image. Whoever can pull the image can read it."
     excepted = "A finding that is meant to be there needs a waiver in the policy, with a reason, an owner and an end."
     return {
         "id": _rule_id(key),

@@ -58,7 +58,7 @@ def render_terminal(run: RunResult, *, color: bool = False, width: int | None = 
         word = f"\x1b[1;{_COLORS[run.status]}m{word}\x1b[0m"
     lines = [f"{word}{source}{mode} {_safe(headline(run))}", *_cause_lines(run.causes)]
     for image in run.images[:_MAX_IMAGES]:
-        lines.extend(_image_lines(image, alone=len(run.images) == 1, said=frozenset(run.causes), width=width))
+        lines.extend(_image_lines(image, run, said=frozenset(run.causes), width=width))
     if len(run.images) > _MAX_IMAGES:
         lines.append(f"  … and {count(len(run.images) - _MAX_IMAGES, 'more image')}, see the reports")
     lines.extend(_exception_lines(run))
@@ -67,12 +67,12 @@ def render_terminal(run: RunResult, *, color: bool = False, width: int | None = 
     return "\n".join(lines) + "\n"
 
 
-def _image_lines(image: ImageResult, *, alone: bool, said: frozenset[Cause], width: int | None) -> list[str]:
+def _image_lines(image: ImageResult, run: RunResult, *, said: frozenset[Cause], width: int | None) -> list[str]:
     lines = []
-    if not alone:
+    if len(run.images) > 1:
         lines.append(f"  {str(image.status).upper()} {_safe(image.asked)}: {_safe(reason(image))}")
         if image.status is not Status.PASSED:
-            lines.append(f"    next: {_safe(next_step(image))}")
+            lines.append(f"    next: {_safe(next_step(image, run))}")
     verdict = image.verdict
     # In enforce mode, what blocks comes first; a copy is made only where both kinds are there.
     violations = (*verdict.blocking, *(one for one in verdict.violations if not one.enforced)) if mixed(image) else verdict.violations

@@ -77,8 +77,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What is shown of one image."""
+    """What is shown of one image of a run."""
 
+    run: RunResult
     result: ImageResult
     causes: tuple[Cause, ...]
     more_causes: int
@@ -99,7 +100,7 @@ class Section:
     @property
     def next_step(self) -> str:
         """What to do about it."""
-        return next_step(self.result)
+        return next_step(self.result, self.run)
 
     @property
     def violations(self) -> int:
@@ -284,7 +285,7 @@ def _section(
     said = frozenset(run.causes)
     causes = tuple(cause for cause in result.causes if cause not in said)
     shown = causes[: detail.causes]
-    return Section(result, shown, len(causes) - len(shown), own, base, others)
+    return Section(run, result, shown, len(causes) - len(shown), own, base, others)
 
 
 def _tally(states: Iterable[str]) -> str:

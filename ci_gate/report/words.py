@@ -74,8 +74,8 @@ def reason(result: ImageResult) -> str:
     return f"{count(len(verdict.decisions), 'finding')}, {none}, {evidence}"
 
 
-def next_step(result: ImageResult) -> str:
-    """Say in one line what to do about an image."""
+def next_step(result: ImageResult, run: RunResult) -> str:
+    """Say in one line what to do about an image of a run."""
     if result.blocks:
         blocking = result.verdict.blocking
         keys = Counter(decision.finding.key for decision in blocking)
@@ -90,7 +90,7 @@ def next_step(result: ImageResult) -> str:
         return "Report this as a bug."
     if result.verdict.violations:
         return "Mend the violations before the policy's mode becomes enforce."
-    return f"Deploy {result.pinned}."
+    return _deploy(result.pinned, run)
 
 
 def headline(run: RunResult) -> str:
@@ -117,8 +117,8 @@ def run_next_step(run: RunResult) -> str:
     if not run.images:
         return "Name an image."
     if len(run.images) > 1 and run.status is Status.PASSED and not any(image.verdict.violations for image in run.images):
-        return "Deploy the images by their digests."
-    return next_step(worst_image(run))
+        return _deploy("the images by their digests", run)
+    return next_step(worst_image(run), run)
 
 
 def worst_image(run: RunResult) -> ImageResult:
@@ -141,6 +141,11 @@ def stand_in_means(run: RunResult) -> str:
     replayed = "decided again from a saved result, Security Center was not asked" if said and run.source.kind == "replay" else ""
     emulated = "this is not about a real account; never deploy by it" if "EMULATED" in said else ""
     return "; ".join(part for part in (replayed, emulated) if part)
+
+
+def scanner(run: RunResult) -> str:
+    """Name who found the findings: not to be taken for the real service where it is not."""
+    return "EMULATED, not Security Center" if "EMULATED" in stand_in(run) else "Alibaba Cloud Security Center"
 
 
 def run_cause(run: RunResult) -> Cause | None:
@@ -252,6 +257,11 @@ def layer(digest: str) -> str:
 def count(number: int, noun: str) -> str:
     """Return ``1 finding``, ``2 findings``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _deploy(what: str, run: RunResult) -> str:
+    said = stand_in(run)
+    return f"This was {said}: deploy by a check of the real account only." if said else f"Deploy {what}."
 
 
 def _severity(image: ImageResult) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, GateError, ParameterRefusedError
-from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, normalise_digest, number_alike
+from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, counted, normalise_digest, number_alike
 from ci_gate.security_center.contracts import REPORT_IT, to_int
 from ci_gate.security_center.paging import Glance, Listing, Request, Row, glance, read_listings
 from ci_gate.security_center.pool import run_together
@@ -24,6 +24,8 @@ FILES = "DescribeImageSensitiveFileByKey"
 _SECOND_LOOK_S = 2.0
 _FRESH_SCAN_MS = 60_000
 _SETTLING_LOOKS = 3
+_WORST_LAST = (ProofState.HELD, ProofState.UNKNOWN, ProofState.FAILED)
+_ASKED = "asked"  # of the second route: anything else says why there is no figure of it
 _REREAD = "Try again in some minutes. If it stays, report it; evidence.inferred: warn in the policy accepts what cannot be explained."
 
 
@@ -77,15 +79,38 @@ def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan
 
 def read_all_entries(transport: Transport, image: Image, rules: EvidenceRules, scan_range: ScanRange, deadline: Deadline) -> Inventory:
     """Read every finding of an image under each of its uuids: one digest can be listed several times, each entry with a scan of its own."""
-    inventory, *others = (read_findings(transport, replace(image, uuid=uuid), rules, scan_range, deadline) for uuid in image.uuids)
-    for other in others:
-        causes = tuple(dict.fromkeys((*other.causes, *(proof.cause for proof in other.proofs if proof.cause is not None))))
-        left = _told_apart(other) - _told_apart(inventory)
-        more = [finding for finding in other.findings if _take(left, finding)]
-        proofs = tuple(_with_more(proof, len(more)) for proof in inventory.proofs) if more else inventory.proofs
-        findings = number_alike((*inventory.findings, *more)) if more else inventory.findings
-        inventory = replace(inventory, findings=findings, proofs=proofs, causes=tuple(dict.fromkeys((*inventory.causes, *causes))))
-    return inventory
+    read = [read_findings(transport, replace(image, uuid=uuid), rules, scan_range, deadline) for uuid in image.uuids]
+    if len(read) == 1:
+        return read[0]
+    findings = list(read[0].findings)
+    for other in read[1:]:
+        left = _told_apart(other.findings) - _told_apart(findings)
+        findings += [finding for finding in other.findings if _take(left, finding)]
+    # Of several causes of a proof, the merged one has the first; all of them are the inventory's.
+    causes = (cause for each in read for cause in (*each.causes, *(proof.cause for proof in each.proofs)) if cause is not None)
+    repeated = sum(len(each.findings) for each in read) - len(findings)
+    proofs = (_merged(image.uuids, proofs, repeated) for proofs in zip(*(each.proofs for each in read), strict=True))
+    return Inventory(number_alike(findings), tuple(proofs), tuple(dict.fromkeys(causes)))
+
+
+def _merged(uuids: Sequence[str], proofs: Sequence[Proof], repeated: int) -> Proof:
+    """Return a proof of all entries of a digest: the worst one, with the counts of all added up; one that is not known (-1) stays so.
+
+    :param uuids: of the entries, in the order of their proofs.
+    :param repeated: how many findings more were read than there are, since several entries list them.
+    """
+    uuid, worst = max(zip(uuids, proofs, strict=True), key=lambda one: (one[1].cause is not None, _WORST_LAST.index(one[1].state)))
+    figures: dict[str, int | str] = {}
+    for name, first in proofs[0].figures:
+        values = [dict(proof.figures)[name] for proof in proofs]
+        if isinstance(first, int):
+            figures[name] = -1 if -1 in values else sum(map(int, values))
+        else:
+            figures[name] = next((value for value in values if value != _ASKED), _ASKED)
+    detail = f"uuid {uuid}: {worst.detail}"
+    if worst.state is ProofState.HELD:
+        detail = f"{'; '.join(dict.fromkeys(proof.detail for proof in proofs))} (of {len(uuids)} uuids of the digest)"
+    return replace(worst, detail=detail, figures=(*figures.items(), ("repeated", repeated)))
 
 
 def _take(left: Counter[tuple[str, ...]], finding: Finding) -> bool:
@@ -93,16 +118,6 @@ def _take(left: Counter[tuple[str, ...]], finding: Finding) -> bool:
     marks = _marks(finding)
     left[marks] -= 1
     return left[marks] >= 0
-
-
-def _with_more(proof: Proof, more: int) -> Proof:
-    """Return the proof ``consistent`` with findings more that another entry of the digest holds; any other as it is."""
-    if proof.name != "consistent":
-        return proof
-    figures = dict(proof.figures)
-    for name in ("second_route_added", "second_route_total"):
-        figures[name] = int(figures[name]) + (more if figures[name] != -1 else 0)
-    return replace(proof, detail=f"{proof.detail}; {more} more are listed under another uuid of the digest", figures=tuple(figures.items()))
 
 
 def prove_settled(
@@ -116,15 +131,16 @@ def prove_settled(
 ) -> tuple[Inventory, Proof]:
     """Read the inventory of a fresh scan again after ``evidence.settle``, until two readings agree: success can come before the findings.
 
-    A scan is fresh that ended less than 60 s before its findings were asked for, as far as that is known, or that this run asked for or
-    waited for, whatever its time. Its first findings may be some of its own, or those of the scan before.
+    A scan is fresh that ended less than 60 s before its findings were asked for, as far as that is known of each entry, or that this run
+    asked for or waited for, whatever its time. Its first findings may be some of its own, or those of the scan before.
 
     :param asked_ms: when the findings were first asked for, milliseconds since the epoch; ``None`` where nobody knows.
     :return: the inventory to judge, and the proof.
     """
     if inventory.causes or any(proof.cause for proof in inventory.proofs):
         return inventory, Proof("settled", ProofState.NOT_ASKED, "only what was read whole is read again")
-    age_ms = None if asked_ms is None or image.last_scan_ms is None else asked_ms - image.last_scan_ms
+    told = all(entry.last_scan_ms is not None for entry in image.entries if entry.scan_status.strip())
+    age_ms = None if asked_ms is None or image.last_scan_ms is None or not told else asked_ms - image.last_scan_ms
     if age_ms is not None and age_ms >= _FRESH_SCAN_MS and not image.scan_requested:
         age_s = age_ms // 1000
         return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s before", (("scan_age_s", age_s),))
@@ -132,11 +148,11 @@ def prove_settled(
         if not deadline.sleep(rules.settle_s):
             return inventory, _unsettled("the scan ended just now, and there was no time to look again")
         again = _with_vanished(inventory, read_all_entries(transport, image, rules, scan_range, deadline), rules)
-        stands = _told_apart(again) == _told_apart(inventory)
+        stands = _told_apart(again.findings) == _told_apart(inventory.findings)
         inventory = again
         if stands or inventory.causes or any(proof.cause for proof in inventory.proofs):
             figures = (("settle_s", int(rules.settle_s)), ("findings", len(inventory.findings)))
-            said = f"read again after {rules.settle_s:.0f} s: {len(inventory.findings)} findings"
+            said = f"read again after {rules.settle_s:.0f} s: {counted(len(inventory.findings), 'finding')}"
             return inventory, Proof("settled", ProofState.HELD, said, figures)
     return inventory, _unsettled(f"the scan ended just now, and its findings still change after {_SETTLING_LOOKS} looks")
 
@@ -146,8 +162,8 @@ def _unsettled(what: str) -> Proof:
     return Proof("settled", ProofState.FAILED, what, cause=cause)
 
 
-def _told_apart(inventory: Inventory) -> Counter[tuple[str, ...]]:
-    return Counter(_marks(finding) for finding in inventory.findings)
+def _told_apart(findings: Iterable[Finding]) -> Counter[tuple[str, ...]]:
+    return Counter(map(_marks, findings))
 
 
 def _marks(finding: Finding) -> tuple[str, ...]:
@@ -157,7 +173,7 @@ def _marks(finding: Finding) -> tuple[str, ...]:
 
 def _with_vanished(first: Inventory, again: Inventory, rules: EvidenceRules) -> Inventory:
     """Return a second reading with what only the first one saw: a finding of an image does not vanish, so it is judged, and doubted."""
-    left = _told_apart(first) - _told_apart(again)
+    left = _told_apart(first.findings) - _told_apart(again.findings)
     vanished = []
     for finding in first.findings:
         if left[_marks(finding)] > 0:
@@ -175,9 +191,13 @@ def _doubted(proof: Proof, vanished: int, rules: EvidenceRules) -> Proof:
         return proof
     figures = dict(proof.figures)
     counts = {name: int(figures[name]) + by for name, by in (("second_route_added", vanished), ("disagreements", 1))}
-    what = f"{vanished} files that were there at the first look were gone after {rules.settle_s:.0f} s"
+    what = f"{_gone(vanished)} after {rules.settle_s:.0f} s"
     cause = Cause(ExitCode.INCOMPLETE, f"the findings do not add up: {what}", _REREAD, KEYS) if rules.inferred == "error" else None
     return replace(proof, state=ProofState.FAILED, detail=what, figures=tuple({**figures, **counts}.items()), cause=proof.cause or cause)
+
+
+def _gone(number: int) -> str:
+    return f"{counted(number, 'file that was there at the first look was', 'files that were there at the first look were')} gone"
 
 
 def _read_pass(
@@ -210,9 +230,10 @@ def _keeping(first: _Pass, second: _Pass) -> _Pass:
     vanished = _pick(first.rows, _identities(first.rows) - _identities(second.rows))
     against = list(second.disagreements)
     if vanished:
-        against.append(f"{len(vanished)} files that were there at the first look were gone at the second")
+        against.append(f"{_gone(len(vanished))} at the second")
     if second.second_total is not None and (first.second_total or 0) > second.second_total:
-        against.append(f"the call without a key counted {first.second_total} files at the first look, {second.second_total} at the second")
+        counts = f"{counted(first.second_total or 0, 'file')} at the first look, {second.second_total} at the second"
+        against.append(f"the call without a key counted {counts}")
     return replace(second, added=(*second.added, *vanished), disagreements=tuple(against))
 
 
@@ -256,11 +277,11 @@ def _hold_against(
         if keyed - _identities(rows):
             against.append("the call without a key lacks files that the calls by key hold")
     elif total < keyed.total():
-        against.append(f"the call without a key counts {total} files, the calls by key {keyed.total()}")
+        against.append(f"the call without a key counts {counted(total, 'file')}, the calls by key {keyed.total()}")
     added = tuple(_pick(rows, _identities(rows) - keyed))
     if added and total <= keyed.total():
         against.append("the call without a key holds files that the calls by key lack")
-    return replace(found, added=added, second_route="asked", second_total=total, disagreements=tuple(against), failure=failure)
+    return replace(found, added=added, second_route=_ASKED, second_total=total, disagreements=tuple(against), failure=failure)
 
 
 def _identities(rows: Iterable[Row]) -> Counter[bytes]:
@@ -278,10 +299,11 @@ def _key_of(listing: Listing) -> str:
 
 def _of_its_key(listing: Listing) -> Listing:
     """Give a listing that holds files of another key than was asked for the cause that it cannot be trusted; case may differ."""
-    strangers = [row for row in listing.rows if str(row.fields["SensitiveFileKey"]).casefold() != _key_of(listing).casefold()]
+    key = _key_of(listing).casefold()
+    strangers = [row for row in listing.rows if str(row.fields["SensitiveFileKey"]).casefold() != key]
     if not strangers or listing.cause is not None:
         return listing
-    what = f"{len(strangers)} files of another key came back for the key {_key_of(listing)}"
+    what = f"{counted(len(strangers), 'file')} of another key came back for the key {_key_of(listing)}"
     return replace(listing, cause=Cause(ExitCode.PROTOCOL, what, REPORT_IT, FILES))
 
 
@@ -316,7 +338,7 @@ def _complete(found: _Pass) -> Proof:
     if found.causes:
         read = sum(1 for listing in found.files if listing.complete)
         what = (
-            f"{read} of {len(found.files)} listed keys were read to the end"
+            f"{read} of {counted(len(found.files), 'listed key was', 'listed keys were')} read to the end"
             if found.keys.complete
             else "the listing of keys was not read to the end"
         )
@@ -339,7 +361,7 @@ def _consistent(found: _Pass, rules: EvidenceRules) -> Proof:
         what = "; ".join(found.disagreements)
         cause = Cause(ExitCode.INCOMPLETE, f"the findings do not add up: {what}", _REREAD, KEYS) if rules.inferred == "error" else None
         return Proof("consistent", ProofState.FAILED, what, figures, cause)
-    more = f"; {len(found.added)} findings came from the call without a key alone" if found.added else ""
+    more = f"; {counted(len(found.added), 'finding')} came from the call without a key alone" if found.added else ""
     if found.second_total is None:
         return Proof("consistent", ProofState.HELD, f"a second listing agrees; the call without a key was {found.second_route}", figures)
     return Proof("consistent", ProofState.HELD, f"a second listing and the call without a key agree{more}", figures)

@@ -313,7 +313,8 @@ def _entry(row: JsonObject) -> Entry:
 def _deciding(entries: Iterable[Entry]) -> Entry:
     """Return the entry whose scan is that of all of them.
 
-    That is one that runs; else a failure, unless a success is known to be later; else the success that ended last, for all that is known.
+    That is one that runs; else a failure, unless a success is known to be later; else the success that is known to have ended last: one
+    without a time hides none that has one.
 
     :raises IncompleteError: if a uuid is listed with different successes.
     """
@@ -331,7 +332,7 @@ def _deciding(entries: Iterable[Entry]) -> Entry:
             advice="Try again in some minutes.",
             action=INSTANCES,
         )
-    return [*entries, *succeeded][-1]
+    return max(succeeded or entries, key=lambda entry: (entry.last_scan_ms or 0, entry.uuid))
 
 
 def _is_later(scan: Entry, other: Entry) -> bool:

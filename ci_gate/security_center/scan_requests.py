@@ -109,10 +109,14 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The latest scan task of an image. ``status`` is in upper case."""
+    """The latest scan task of an image. ``status`` is in upper case.
+
+    ``finished_ms`` is when it ended, milliseconds since the epoch, where the service tells, and tells that it was one of this image.
+    """
 
     id: str
     status: str
+    finished_ms: int | None = None
 
 
 class ScanDesk:
@@ -177,7 +181,10 @@ class ScanDesk:
         if answer is None:
             return self._tasks.get(digest, ())
         ours = [row for row in answer.rows if not row.get("Target") or normalise_digest(row["Target"]) == digest]
-        tasks = tuple(Task(row.get("TaskId") or "", row["Status"].strip().upper()) for row in ours)
+        tasks = tuple(
+            Task(row.get("TaskId") or "", row["Status"].strip().upper(), to_int(row.get("FinishTime")) if row.get("Target") else None)
+            for row in ours
+        )
         with self._lock:
             self._tasks[digest] = tasks
         return tasks

@@ -67,6 +67,7 @@ class _Scan:
 
     ``before`` is the image as it was listed when its scan was asked for. A success that ended before ``since_ms``, milliseconds since the
     epoch by the server's clock, is an older one than that which is waited for; where it is infinite, no time can show which one it is.
+    A scan that was seen running ended after ``ran_ms``, the last look that saw one, and before ``ended_ms``, the first look after that.
     """
 
     images: Images
@@ -82,6 +83,8 @@ class _Scan:
     lacking: str = ""
     queue: str = ""  # why no scan could be asked for yet
     since_ms: float = -math.inf
+    ran_ms: float = math.inf
+    ended_ms: int | None = None
 
     def __post_init__(self) -> None:
         if self.request is not None:
@@ -94,7 +97,7 @@ class _Scan:
     def until_done(self) -> tuple[Image, Proof]:
         """Wait, and ask for a scan where one is needed."""
         if self.request is not None:
-            self._look_at_tasks()
+            self.tasks = self._tasks_now()
         while (progress := self._progress()) is not _Progress.DONE:
             if progress is _Progress.FAILED:
                 raise self._failed()
@@ -107,8 +110,7 @@ class _Scan:
             if not in_time:
                 raise self._out_of_time()
             with self.wait.looking(self._out_of_time):
-                self._look_at_tasks()  # before the listing, which then is no older than what the tasks say
-                self.image = look_again(self.images, self.image, self.deadline).image
+                self._look()
         return self._proven()
 
     # --- what a look says ---
@@ -147,6 +149,10 @@ class _Scan:
 
     def _note_running(self) -> None:
         """Note which entries are seen running, and, where no scan was asked for, that none of them has ended by a success of before."""
+        if self._runs:
+            self.ran_ms, self.ended_ms = self._now_ms, None
+        elif self.ended_ms is None:
+            self.ended_ms = self.images.transport.server_ms
         began = [entry for entry in self.image.entries if runs(entry) and entry.uuid not in self.running]
         if began and self.request is None:
             # A time that is listed while it runs is that of the scan before: one that is later is its own, be it that of its start.
@@ -179,7 +185,7 @@ class _Scan:
             self._expect_after(self._now_ms if self.image.last_scan_ms is None else self.image.last_scan_ms + 1)
         if self._need() is not None:
             return _Progress.FAILED if self.desk.mode is ScanMode.NEVER else _Progress.WAITING
-        if not self._is_later():
+        if not self._has_ended:
             return _Progress.WAITING  # the scan that was seen running has not ended: another answer told of its end already, or never
         return _Progress.FAILED if self._is_fatal else _Progress.DONE
 
@@ -196,7 +202,7 @@ class _Scan:
             return f"the scan ended with {self.image.scan_status}"
         if self._too_old():
             return self._too_old()
-        if self.desk.mode is ScanMode.ALWAYS and not (self.running and self._is_later()):
+        if self.desk.mode is ScanMode.ALWAYS and not (self.running and self._has_ended):
             return "a new scan is wanted (--scan always)"
         if not self.running and not self._is_later():
             return "the scan that is listed is older than one that failed"
@@ -227,10 +233,38 @@ class _Scan:
         """Take no success any more that ended before this moment."""
         self.since_ms = max(self.since_ms, moment_ms)
 
+    @property
+    def _times(self) -> list[int | None]:
+        """The times of all entries that have a scan."""
+        return [entry.last_scan_ms for entry in self.image.entries if entry.scan_status.strip()]
+
     def _is_later(self) -> bool:
-        """Whether the scan that is listed is no older one than that which is waited for, by its time; any is, where nothing is known."""
-        last = self.image.last_scan_ms
-        return self.since_ms == -math.inf or (last is not None and last >= self.since_ms)
+        """Whether the scan that is listed is no older one than that which is waited for, by its time; any is, where nothing is known.
+
+        Of entries that were seen running, each must be: one has not ended by the success of another.
+        """
+        ran = [entry.last_scan_ms for entry in self.image.entries if entry.uuid in self.running]
+        return self.since_ms == -math.inf or all(last is not None and last >= self.since_ms for last in ran or [self.image.last_scan_ms])
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the success that is listed is that of the scan which was seen running, or of a later one."""
+        return self._is_later() or self._ending_task is not None
+
+    @property
+    def _ending_task(self) -> Task | None:
+        """The task that shows the end of the scan that was seen running, where no time of the listing does: that may be of its start.
+
+        All latest tasks must have succeeded, and one just when the listing ceased to say that a scan runs. A task is one of the digest:
+        where that has several entries, they must tell of one scan, or the task may be that of another entry.
+        """
+        times = self._times
+        if self.ended_ms is None or (len(times) > 1 and (None in times or len(set(times)) > 1)):
+            return None
+        if any(task.status != "SUCCESS" for task in self.tasks):
+            return None
+        latest_ms = self.ended_ms + _MAX_SKEW_S * 1000
+        return next((task for task in self.tasks if task.finished_ms is not None and self.ran_ms <= task.finished_ms <= latest_ms), None)
 
     def _is_requested_one(self) -> bool:
         """Whether the success is that of the task that was asked for, or that was under way then, never an older one."""
@@ -246,7 +280,7 @@ class _Scan:
         """Whether its time shows that the listed scan is that of before, or ended before the request by more than clocks differ."""
         last, before = self.image.last_scan_ms, self.before.last_scan_ms if self.before is not None else None
         asked = self.request.at_ms if self.request is not None else None
-        if last is None:
+        if last is None or None in self._times:
             return False
         return (before is not None and last <= before) or (asked is not None and last < asked - _MAX_SKEW_S * 1000)
 
@@ -261,8 +295,7 @@ class _Scan:
     def _ask_if_still_needed(self) -> bool:
         """Ask for a scan, unless the image, looked at once more, does not need it now; return whether it did."""
         with self.wait.looking(self._out_of_time):
-            sight = look_again(self.images, self.image, self.deadline)
-            self.image = sight.image
+            sight = self._look()
             if self._progress() is not _Progress.WAITING or not self._may_ask():
                 return False
             self._ask(sight)
@@ -283,9 +316,18 @@ class _Scan:
         before = self.before.last_scan_ms if self.before is not None else None
         self.since_ms = math.inf if request.at_ms is None else max(request.at_ms - _TRUNCATED_MS, (before or 0) + 1)
 
-    def _look_at_tasks(self) -> None:
+    def _look(self) -> Sight:
+        """Look at the image, and at its tasks where they matter."""
         if self.request is not None:
-            self.tasks = self.desk.tasks(self.image.digest, self.deadline)
+            self.tasks = self._tasks_now()  # before the listing, which then is no older than what the tasks say
+        sight = look_again(self.images, self.image, self.deadline)
+        self.image = sight.image
+        if self.request is None and self.running and self._status == "SUCCESS" and not self._is_later():
+            self.tasks = self._tasks_now()  # it was seen running, and only they can tell that it has ended
+        return sight
+
+    def _tasks_now(self) -> tuple[Task, ...]:
+        return self.desk.tasks(self.image.digest, self.deadline)
 
     def _say(self) -> None:
         if self.queue:
@@ -305,19 +347,25 @@ class _Scan:
         image = self.image
         age_s = self._age_s()
         requested = "joined" if self.running else "no"
+        ended, task = None, ""
         if self.request is not None:
-            requested = "joined" if self.request.joined else "yes"
+            requested, task = "joined" if self.request.joined else "yes", self.request.task
+        elif not self._is_later() and (ended := self._ending_task) is not None:
+            task = ended.id
         figures: tuple[tuple[str, int | str], ...] = (
             ("status", image.scan_status),
             ("result", image.scan_result),
             ("last_scan_ms", image.last_scan_ms or 0),
             *((("age_s", age_s),) if age_s is not None else ()),
             ("requested", requested),
-            ("task", self.request.task if self.request is not None else ""),
+            ("task", task),
+            *((("finished_ms", ended.finished_ms or 0),) if ended is not None else ()),
             ("polls", self.wait.polls),
             ("waited_s", round(self.wait.waited_s)),
         )
         said = {"yes": "; this run asked for it", "joined": "; it was under way already, and this run waited for it"}.get(requested, "")
+        if ended is not None:
+            said += "; that it ended is shown by its task alone, LastScanTime is no later"
         notes = "".join(f"; {note}" for note in (self.lacking, *(self.desk.notes if self.request is not None else ())) if note)
         finished = "the scan finished" + ("" if age_s is None else f" {max(0, age_s)} s ago")
         proof = Proof("scanned", ProofState.HELD, f"{finished}{said}{notes}", figures)

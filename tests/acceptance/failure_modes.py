@@ -104,7 +104,7 @@ ROLE = {
 DEAD_PROXY = {"HTTPS_PROXY": f"http://user:{CANARY}@127.0.0.1:9", "DEBUG": "sdk"}
 
 PASSED = "… none breaks the policy, and the evidence is complete"
-DEPLOY = "Deploy registry.example.com/shop/api@sha256:…."
+DEPLOY = "This was EMULATED: deploy by a check of the real account only."
 ROTATE = "Rotate the credential first: … Begin with …."
 SCAN_AGAIN = "Scan the image again in Security Center, then run again; --scan auto has the gate do it."
 GRANT_IT = "Scan the image in Security Center, or have the gate get what it lacks (ci-gate doctor tells), then run again."
@@ -544,12 +544,12 @@ SECTIONS: dict[str, tuple[Row, ...]] = {
             "… none breaks the policy, with warnings about the evidence: covered",
             DEPLOY,
             world(rules_off=["sqlite"]),
-            besides="warning: covered: every denied key is selected, but 1 other rules are off: the thresholds do not see their keys",
+            besides="warning: covered: every denied key is selected, but 1 other rule is off: the thresholds do not see their keys",
         ),
         Row(
             "whitelists may hide findings, and the policy forbids them",
             20,
-            f"1 whitelists of Security Center may hide findings [{WHITELISTS}]",
+            f"1 whitelist of Security Center may hide findings [{WHITELISTS}]",
             "Delete them in Security Center and waive in the policy instead, or set evidence.vendor_whitelist: report.",
             world(whitelists=[{"event_key": "pem"}]),
             **judged_by(f"{DENY}evidence: {{vendor_whitelist: error}}"),
@@ -961,7 +961,7 @@ SECTIONS: dict[str, tuple[Row, ...]] = {
         Row(
             "files of another key than was asked for",
             23,
-            f"1 files of another key came back for the key sqlite [{FILES}]",
+            f"1 file of another key came back for the key sqlite [{FILES}]",
             REPORT_IT,
             world(on(FILES, "set_field", key="sqlite", field="SensitiveFileKey", value="pem"), images=(TWO_KEYS,)),
         ),
@@ -1029,7 +1029,7 @@ SECTIONS: dict[str, tuple[Row, ...]] = {
                 ),
                 (
                     "two ways to ask for the files that disagree",
-                    "the call without a key counts 1 files, the calls by key 2",
+                    "the call without a key counts 1 file, the calls by key 2",
                     TWO_KEYS,
                     [on(FILES, "short_page", key=""), on(FILES, "total", key="", by=-1)],
                 ),

@@ -210,6 +210,26 @@ def test_a_report_never_replaces_a_hard_link_of_what_the_run_reads(gate):
     assert policy.read_text().startswith("version")
 
 
+def test_a_wrong_value_leaves_no_old_pass_behind(gate):
+    assert 0 == gate.check(gate.world(image()), "-o", "html=page.html").code
+
+    finished = gate.check(gate.world(image()), "-o", "html=page.html", "--timeout", "soon")
+
+    assert 2 == finished.code, finished.err
+    assert ("undecided", 2) == (finished.result["verdict"], finished.result["exit_code"])
+    page = (gate.folder / "page.html").read_text("utf-8")
+    assert "is no duration" in page
+    assert "Passed" not in page
+
+
+def test_a_wrong_value_replaces_nothing_that_the_run_reads(gate):
+    policy = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\n")
+    before = policy.read_bytes()
+
+    assert 2 == gate.check(gate.world(image()), "-p", policy, "-o", f"json={policy}", "--timeout", "soon").code
+    assert before == policy.read_bytes()
+
+
 def test_a_policy_that_does_not_load_leaves_no_old_pass_behind(gate):
     assert 0 == gate.check(gate.world(image())).code
 
@@ -305,6 +325,16 @@ def test_a_pipe_is_read_as_a_policy_and_refused_as_a_result(gate):
 
     assert (3, 0, 0) == (refused.code, read.code, writing.wait(10))
     assert "it is a pipe or a device" in refused.err
+
+
+@pytest.mark.parametrize("option", ["--policy", "--floor"])
+def test_a_pipe_is_not_waited_for_beyond_the_deadline(gate, option):
+    os.mkfifo(gate.folder / "pipe")
+
+    finished = gate.check(gate.world(image()), option, "pipe", "--timeout", "1s", "--floor", "default")
+
+    assert 3 == finished.code, finished.err
+    assert "nobody wrote to it, or not to its end, within 1 s" in finished.err
 
 
 def test_json_on_standard_output_holds_no_command_to_a_runner(gate):

@@ -264,11 +264,13 @@ def test_the_success_of_another_task_is_not_that_of_ours(task, faults):
     assert ExitCode.INCOMPLETE is run.code, run.what
 
 
-def test_our_own_task_proves_the_success_where_the_listing_has_no_time():
-    no_time = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "LastScanTime", "absent": True}
+@pytest.mark.parametrize(("where", "entries"), [("every_row", 1), ("first_row", 2)])
+def test_our_own_task_proves_the_success_where_the_listing_has_no_time(where, entries):
+    no_time = {"action": IMAGES, "kind": "set_field", "where": where, "field": "LastScanTime", "absent": True}
+    listed = (image(), twin())[:entries]
 
-    proven = decide(image(), scan="always", seconds=60, faults=[STARTED, body(TASKS, _task("SUCCESS")), no_time])
-    unproven = decide(image(), scan="always", seconds=60, faults=[STARTED, refused(TASKS), no_time])
+    proven = decide(*listed, scan="always", seconds=40, faults=[STARTED, body(TASKS, _task("SUCCESS")), no_time])
+    unproven = decide(*listed, scan="always", seconds=40, faults=[STARTED, refused(TASKS), no_time])
 
     assert ExitCode.PASSED is proven.code, proven.what
     assert ExitCode.INCOMPLETE is unproven.code, unproven.what
@@ -307,7 +309,62 @@ def test_a_time_that_has_moved_since_the_scan_was_seen_running_is_its_own_though
 
     run = decide(image(PEM, scan=stages), scan="never", seconds=30)
 
-    assert ExitCode.BLOCKED is run.code, run.what
+    assert (ExitCode.BLOCKED, 0) == (run.code, run.count(TASKS)), run.what
+
+
+def began(last, **ended):
+    """The stages of a scan whose time is that of its start, if it has any."""
+    return [{"status": "START", "last": last, "for_calls": 2}, {"status": "SUCCESS", "last": last, "finished": "now", **ended}]
+
+
+@pytest.mark.parametrize("last", ["1m ago", None])
+@pytest.mark.parametrize("scan", ["auto", "never", "always"])
+def test_a_scan_that_was_seen_running_has_ended_by_its_task_where_its_time_is_that_of_its_start(scan, last):
+    run = decide(image(PEM, scan=began(last)), twin(scan=NEVER_SCANNED), scan=scan, seconds=60)
+
+    assert (ExitCode.BLOCKED, 0, 1) == (run.code, run.count(ASK), run.count(TASKS)), run.what
+    assert "its task alone" in run.proof("scanned").detail
+    assert run.figure("scanned", "task")
+    assert run.figure("scanned", "finished_ms") > (run.result.image.last_scan_ms or 0)
+
+
+def changed_task(field, value):
+    return {"action": TASKS, "kind": "set_field", "where": "first_row", "field": field, "value": value}
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        (refused(TASKS),),
+        (refused(TASKS, "ServiceUnavailable", 503),),
+        (body(TASKS, {"Task": []}),),
+        (body(TASKS, {}),),
+        (changed_task("FinishTime", None),),
+        (changed_task("FinishTime", 4_102_444_800_000),),  # of a clock that is far ahead
+        (changed_task("Status", "PROCESSING"),),  # another scan runs
+        (changed_task("Target", OTHER),),
+        (changed_task("Target", ""),),
+    ],
+    ids=["denied", "down", "none", "nonsense", "no time", "in the future", "another runs", "of another image", "of any image"],
+)
+def test_a_task_that_does_not_show_the_end_of_the_scan_that_was_seen_running_is_no_proof(faults):
+    run = decide(image(scan=began("1m ago")), scan="never", seconds=25, faults=faults)
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+    assert "is older, or has no time" in run.what
+
+
+def test_a_task_that_ended_before_the_scan_was_seen_running_is_an_older_one():
+    run = decide(image(scan=began("1m ago", finished="3s ago")), scan="never", seconds=25)
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+
+
+@pytest.mark.parametrize(("one", "other", "code"), [("1m ago", "1m ago", 0), ("1m ago", "50s ago", 20), (None, None, 20)])
+def test_a_task_is_of_all_entries_that_ran_only_where_they_tell_of_one_scan(one, other, code):
+    run = decide(image(scan=began(one)), twin(scan=began(other)), scan="never", seconds=25)
+
+    assert code == run.code, run.what
 
 
 @pytest.mark.parametrize(("last", "code"), [("2h ago", 20), ("10m ago", 20), (None, 20), ("9m ago", 0)])
@@ -407,6 +464,33 @@ def test_the_youngest_scan_of_all_entries_says_whether_the_findings_have_settled
     run = decide(*entries)
 
     assert ExitCode.BLOCKED is run.code, run.what
+
+
+NO_TIME = [{"status": "SUCCESS", "last": None}]
+
+
+def test_a_success_without_a_time_hides_none_that_has_one():
+    run = decide(image(scan=NO_TIME), twin(), scan="never", evidence={"max_scan_age": "1d"})
+
+    assert (ExitCode.PASSED, pytest.approx(7200, abs=60)) == (run.code, run.figure("scanned", "age_s")), run.what
+
+
+def test_a_success_without_a_time_may_be_a_fresh_one():
+    run = decide(image(PEM, scan=NO_TIME, findings_after_calls=2), twin(finding()))
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert run.figure("settled", "settle_s") == 0
+    assert decide(image(), twin(scan=NEVER_SCANNED)).figure("settled", "scan_age_s") > 0
+
+
+@pytest.mark.parametrize("last", [None, "3d ago"])
+def test_an_entry_that_was_seen_running_has_not_ended_by_a_newer_success_of_another_one(last):
+    running = [{"status": "START", "last": "3d ago", "for_calls": 3}, {"status": "SUCCESS", "last": last}]
+    scanned = [{"status": "SUCCESS", "last": "2h ago", "for_calls": 3}, *JUST_NOW]
+
+    run = decide(image(scan=scanned), twin(scan=running), scan="never", seconds=25)
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
 
 
 def test_another_entry_that_is_scanned_while_the_findings_are_read_is_never_a_pass():
@@ -866,13 +950,32 @@ def test_the_saved_result_of_a_fresh_push_can_be_judged_again(gate, cut):
     assert "yes" == proof["figures"]["requested"]
 
 
-def test_the_saved_result_of_an_image_with_several_entries_can_be_judged_again(gate):
+def test_the_saved_result_of_a_scan_that_has_ended_by_its_task_can_be_judged_again_unless_it_was_not_waited_for(gate):
     rules = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n")
+    checked = gate.check(gate.world(image(scan=began("1m ago"))), "-p", rules)
+    saved = gate.folder / "reports" / "result.json"
+    (gate.folder / "other.json").write_text(saved.read_text("utf-8").replace('"requested": "joined"', '"requested": "yes"'), "utf-8")
 
-    checked = gate.check(gate.world(image(), twin(finding())), "-p", rules)
+    replayed, other = gate.run("replay", saved, "-p", rules), gate.run("replay", "other.json", "-p", rules)
+
+    assert (0, 0, 3) == (checked.code, replayed.code, other.code), checked.err + replayed.err + other.err
+    assert "rests on the end of a task" in other.err
+
+
+@pytest.mark.parametrize(("odd", "inferred", "code"), [(False, "error", 0), (True, "warn", 0), (True, "error", 20)])
+def test_the_saved_result_of_an_image_with_several_entries_can_be_judged_again(gate, odd, inferred, code):
+    rules = gate.policy(f"version: 1\nname: p\ndeny: {{keys: [pem]}}\nevidence: {{settle: 0s, inferred: {inferred}}}\n")
+    both, more = finding("sqlite", "/both.db"), finding("npm_token", "/more")
+    disagreeing = {"action": "DescribeImageSensitiveFileByKey", "kind": "total", "key": "", "image_uuid": "ab" * 16, "by": -1}
+
+    checked = gate.check(gate.world(image(both), twin(both, more), faults=[disagreeing] if odd else []), "-p", rules)
     replayed = gate.run("replay", "reports/result.json", "-p", rules)
 
-    assert (0, 0) == (checked.code, replayed.code), checked.err + replayed.err
+    assert (code, code) == (checked.code, replayed.code), checked.err + replayed.err
+    proofs = {proof["name"]: proof for proof in checked.result["images"][0]["evidence"]}
+    assert (3, 3, 1) == tuple(proofs["complete"]["figures"][name] for name in ("files_read", "files_total", "repeated"))
+    assert ("failed" if odd else "held") == proofs["consistent"]["state"]
+    assert ("uuid " + "ab" * 16 in proofs["consistent"]["detail"]) is odd
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def test_what_cannot_be_handed_on_is_no_pass_anywhere(step, gate, lost):
     for said in (finished.result, json.loads(finished.out)):
         assert ("undecided", 30) == (said["verdict"], said["exit_code"])
     assert ("undecided", "30") == (out.get("verdict", "undecided"), out.get("exit-code", "30"))
-    assert not summary or summary.rindex("## ⚠️ Undecided") > summary.rfind("## ✅ Passed")  # what stands there last, holds
+    assert not summary or "## ⚠️ Undecided" in summary
+    assert "## ✅ Passed" not in summary
     assert "::notice" not in finished.err
     assert "could not be written" in finished.report("summary.md")
 
@@ -138,6 +139,25 @@ def test_a_command_line_that_is_refused_is_handed_on_as_undecided(step, argument
     assert "::error title=ci-gate%3A undecided::" in finished.err
 
 
+def test_a_refusal_leaves_no_output_of_an_earlier_check(step):
+    _, before, _ = step(world=(image(DENIED),))
+    finished, out, _ = step(REFERENCE, "--timeout", "soon")
+
+    assert 2 == finished.code, finished.err
+    assert ("emulated", "1", "reports") == (before["source"], before["violations"], before["report-dir"])
+    assert {"verdict": "undecided", "exit-code": "2", "images": "[]"} == {
+        name: value for name, value in out.items() if value and name not in {"summary", "next-step"}
+    }
+
+
+@pytest.mark.parametrize("lost", ["GITHUB_STEP_SUMMARY", "GITHUB_OUTPUT"])
+def test_a_refusal_is_handed_on_as_far_as_it_can_be(step, gate, lost):
+    finished, out, summary = step(REFERENCE, "--timeout", "soon", **{lost: str(gate.folder / "nowhere" / "file")})
+
+    assert 2 == finished.code, finished.err
+    assert "Undecided" in summary if lost == "GITHUB_OUTPUT" else "undecided" == out["verdict"]
+
+
 def test_where_the_runner_is_none_its_reports_say_so(gate):
     gate.check(gate.world(image()))
 
@@ -153,6 +173,7 @@ def test_an_emulated_pass_hands_on_nothing_to_deploy(step):
     assert 0 == finished.code, finished.err
     assert ("passed", "emulated", "", "[]") == (out["verdict"], out["source"], out["image"], out["images"])
     assert out["summary"].startswith("[EMULATED] ")
+    assert "This was EMULATED: deploy by a check of the real account only." == out["next-step"]
 
 
 def test_every_annotation_of_an_emulated_run_says_so(step):
@@ -182,7 +203,8 @@ def test_a_full_summary_has_room_to_be_taken_back(step, gate):
     finished, _, summary = step(GITHUB_OUTPUT="/dev/full")
 
     assert 30 == finished.code, finished.err
-    assert summary.rindex("## ⚠️ Undecided") > summary.rindex("## ✅ Passed")
+    assert "## ⚠️ Undecided" in summary
+    assert "## ✅ Passed" not in summary
     assert len(summary.encode("utf-8")) <= 1024 * 1024
 
 
@@ -194,9 +216,11 @@ def test_a_name_of_the_summary_that_is_too_long_is_no_pass(step, gate):
     assert "undecided" == out["verdict"]
 
 
-def test_outputs_that_do_not_fit_are_cut_back(gate):
+def test_on_a_full_disk_outputs_are_cut_back_and_a_summary_is_taken_back(gate):
     (gate.folder / "out").write_text("k<<E\nv\nE\n" * 10_000, "utf-8")
     size = (gate.folder / "out").stat().st_size
+    others = "x" * (size - 4_000)  # one summary fits behind it, two do not
+    (gate.folder / "summary").write_text(others, "utf-8")
     runner = {"GITHUB_OUTPUT": str(gate.folder / "out"), "GITHUB_STEP_SUMMARY": str(gate.folder / "summary")}
     line = [COMMAND, "check", "--github", "--report-dir", "reports", f"--emulate={gate.world(image())}", REFERENCE]
 
@@ -211,3 +235,7 @@ def test_outputs_that_do_not_fit_are_cut_back(gate):
 
     assert 30 == done.returncode, done.stderr
     assert size == (gate.folder / "out").stat().st_size
+    summary = text_of(gate.folder / "summary")
+    assert summary.startswith(others)
+    assert "## ✅ Passed" not in summary
+    assert "## ⚠️ Undecided" in summary

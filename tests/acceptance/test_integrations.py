@@ -63,18 +63,19 @@ def write_result(folder: Path, verdict: str, kind: str) -> None:
 # --- Installation ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_path):
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_path, shell):
     """pip is a spy here: `make platforms` installs for real."""
     (tmp_path / "environment" / "bin").mkdir(parents=True)
     spy = tmp_path / "environment" / "bin" / "python"
-    spy.write_text('#!/bin/sh\n{ echo "RUN $*"; env; } >&2\n', "utf-8")
+    spy.write_text('#!/usr/bin/env bash\n{ echo "RUN $*"; env; } >&2\n', "utf-8")
     spy.chmod(0o755)
     obeyed = dict.fromkeys(("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"), "x")
-    others = dict.fromkeys(("PIP_PYTHON", "PIP_TARGET", "PIP_USER", "PIP_target", "PIP_DRY_RUN", "PYTHONPATH", "PYTHONHOME"), "x")
+    others = dict.fromkeys(("PIP_PYTHON", "PIP_TARGET", "PIP_target", "PIP_no-deps", "PIP_DRY-RUN", "PYTHONPATH", "PYTHONHOME"), "x")
     hostile = {"NOTE": "\nPIP_X PATH=/nowhere\nPYTHONPATH"}
     (tmp_path / "downloads" / "wheels").mkdir(parents=True)
     (tmp_path / "downloads" / "http-v2").mkdir()
-    run = ["sh", ROOT / "install.sh", tmp_path / "environment", spy]
+    run = [shell, ROOT / "install.sh", tmp_path / "environment", spy]
 
     environment = {"PATH": os.environ["PATH"], **obeyed, **others, **hostile}
     kept, cached = (
@@ -191,14 +192,15 @@ def test_only_the_inputs_count_and_not_what_an_earlier_step_put_into_the_environ
 @pytest.mark.parametrize("python", ["", "/nowhere/python", "$(touch pwned)", "false"])
 def test_without_a_python_the_action_says_so_and_has_no_verdict_but_undecided(runner, python):
     leave_reports(runner.workspace)
+    reports = (runner.workspace / "ci-gate-reports").rename(runner.workspace / "my reports")
 
-    job = runner.run(image=REFERENCE, python=python)
+    job = runner.run(image=REFERENCE, python=python, report_dir="\n  my reports\n")
 
     assert 2 == job.code
     assert "::error title=ci-gate::ci-gate needs Python 3.11" in job.log
     assert {"verdict": "undecided"} == {name: value for name, value in job.outputs.items() if value}
     assert not list(runner.workspace.rglob("pwned"))
-    assert not list((runner.workspace / "ci-gate-reports").iterdir())
+    assert not list(reports.iterdir())
 
 
 def test_a_wrong_command_line_leaves_no_report_of_an_earlier_run(runner):
@@ -207,7 +209,7 @@ def test_a_wrong_command_line_leaves_no_report_of_an_earlier_run(runner):
     job = runner.run(image=REFERENCE, timeout="five minutes")
 
     assert (2, "undecided") == (job.code, job.outputs["verdict"])
-    assert not list((runner.workspace / "ci-gate-reports").iterdir())
+    assert "passed" not in "".join(path.read_text("utf-8") for path in (runner.workspace / "ci-gate-reports").iterdir())
 
 
 def test_a_job_that_is_cancelled_ends_in_reports(runner):
@@ -258,6 +260,12 @@ def test_the_example_workflow_hands_the_action_only_what_it_knows():
         for step in job["steps"]
         if "actions/checkout@" in step.get("uses", "")
     )
+
+
+def test_every_lock_is_remade_by_make_lock():
+    recipe = re.search(r"^lock:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1]
+
+    assert {path.name for path in ROOT.glob("requirements*.txt")} == set(re.findall(r" -o (\S+)", recipe))
 
 
 def test_what_builds_the_dependencies_is_pinned_as_in_development():
@@ -448,7 +456,7 @@ def test_a_wrong_setting_of_the_jenkins_job_leaves_no_report_of_an_earlier_build
     done = jenkins_gate(gate, "1.4.2", CI_GATE_TIMEOUT="five minutes")
 
     assert 2 == done.returncode, done.stderr
-    assert not (gate.folder / "ci-gate-reports").exists()
+    assert 2 == json.loads((gate.folder / "ci-gate-reports" / "result.json").read_text("utf-8"))["exit_code"]
 
 
 def test_jenkins_takes_every_code_but_0_for_a_failure_unless_it_is_told_otherwise_of_20_and_22():

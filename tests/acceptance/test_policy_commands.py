@@ -322,6 +322,7 @@ def test_init_with_denied_keys_in_the_baseline_passes(gate, documents):
     ("arguments", "code"),
     [
         (("--from", "saved.json"), 3),  # emulated
+        (("--from", "saved.json", "--baseline-file", "\udcff.json"), 2),  # which is said before anything is judged
         (("--from", "nonsense"), 2),
         (("--from", "live.json", "--baseline-file", "../elsewhere.json"), 2),
         (("--from", "live.json", "--expires", "2026-01-01"), 2),

@@ -75,3 +75,6 @@ def test_what_is_decided_of_several_images_when_the_run_is_ended_is_kept(gate):
     result = json.loads((gate.folder / "reports" / "result.json").read_text("utf-8"))
     assert 143 == result["exit_code"]
     assert ["undecided"] * 2 == [each["status"] for each in result["images"]][1:]
+    replayed = gate.run("replay", "reports/result.json", "-o", "json=again.json")
+    assert 20 == replayed.code, replayed.err
+    assert 20 == gate.run("replay", "again.json").code

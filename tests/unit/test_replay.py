@@ -97,7 +97,7 @@ def test_a_result_comes_back_as_it_was_but_for_its_source():
 
     assert replace(result, evidence=()) == replace(again, evidence=())
     assert result.evidence[1:] == again.evidence[1:]
-    assert again.evidence[0].detail.startswith("REPLAY of a saved run")
+    assert again.evidence[0].detail.startswith("REPLAY: a saved run")
     assert ExitCode.PASSED is again.exit_code
     assert Inventory(FINDINGS, result.evidence) == saved.images[0].inventory(())
 
@@ -339,7 +339,7 @@ def test_a_decision_that_does_not_follow_is_refused():
 
     with pytest.raises(InvalidDocumentError) as caught:
         check_verdict(_saved(_result()), [otherwise])
-    assert "1 findings are decided otherwise" in caught.value.causes[0].what
+    assert "1 finding is decided otherwise" in caught.value.causes[0].what
 
 
 OFF = Cause(ExitCode.INCOMPLETE, "denied keys are switched off", "Switch them on.")

@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE_S = 60.0  # a program that makes a policy has to be done by then
+_LEAST_S = 0.001
 _PIECE = 65_536
 
 
-def read_file(path: Path, origin: str, *, noun: str, limit: int, missing: str, regular: bool) -> bytes:
+def read_file(path: Path, origin: str, *, noun: str, limit: int, missing: str, regular: bool, deadline: Deadline | None = None) -> bytes:
     """Return the content of a file, at most ``limit`` bytes.
 
     ``noun`` is what messages call it, ``missing`` the advice where there is none. With ``regular``, pipes and devices are refused, and
-    never waited for: for paths that a document names. Else they are read as :func:`read_waiting` does.
+    never waited for: for paths that a document names. Else they are read as :func:`read_waiting` does, until the ``deadline`` of the run
+    at most.
 
     :raises InvalidDocumentError: where the file cannot be read or is larger.
     """
+    patience_s = PATIENCE_S if deadline is None else max(_LEAST_S, min(PATIENCE_S, deadline.remaining))
     try:
-        raw = read_waiting(path, limit + 1, patience_s=0.0 if regular else PATIENCE_S)
+        raw = read_waiting(path, limit + 1, patience_s=0.0 if regular else patience_s)
     except IrregularFileError:
         raise _error(f"this is no regular file, and so no {noun}", "Name a file.", origin) from None
     except FileNotFoundError:

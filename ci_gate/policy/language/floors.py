@@ -12,8 +12,9 @@ from ci_gate.policy.problems import excerpt
 from ci_gate.verdict import FloorSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from ci_gate.deadline import Deadline
     from ci_gate.policy.language.load import LoadedPolicy
     from ci_gate.verdict import PolicySummary
 
@@ -21,10 +22,11 @@ _HEX_DIGITS = frozenset("0123456789abcdef")
 _SHA256_DIGITS = 64
 
 
-def load_floors(sources: Sequence[str], sums: Sequence[str] = ()) -> tuple[LoadedPolicy, ...]:
+def load_floors(sources: Sequence[str], sums: Sequence[str] = (), deadline: Deadline | None = None) -> tuple[LoadedPolicy, ...]:
     """Load floors by name or path, and hold them against the SHA-256 sums that are expected of them, in any order.
 
     :param sums: none to expect nothing, else one for each floor: a sum that no floor has means that a floor is missing.
+    :param deadline: as for :func:`~ci_gate.policy.language.load.load_policy`.
     :raises UsageError: for sums that are none, and sums without a floor.
     :raises InvalidDocumentError: with every mistake in a floor, and for a floor that is not the expected one.
     """
@@ -36,7 +38,7 @@ def load_floors(sources: Sequence[str], sums: Sequence[str] = ()) -> tuple[Loade
             )
     if wanted and not sources:
         raise UsageError("--floor-sha256 was given without --floor", advice="Name the floor that it is the sum of.")
-    floors = tuple(load_policy(source) for source in sources)
+    floors = tuple(load_policy(source, deadline) for source in sources)
     found = [floor.policy.sha256 for floor in floors]
     if wanted:
         causes = [_unexpected(floor) for floor in floors if floor.policy.sha256 not in wanted]
@@ -51,7 +53,7 @@ def summarise(policy: LoadedPolicy, floors: Sequence[LoadedPolicy], *, mode: str
 
     :param mode: the mode that the command line asks for instead of theirs.
     """
-    named, told = name_floors(floors, beside=policy.summary.name, mode=mode)
+    named, told = name_floors(map(unnamed, floors), beside=policy.summary.name, mode=mode)
     judges = Judges(policy.policy, named)
     summary = replace(
         policy.summary, mode=mode or policy.policy.mode, sha256=judges.sha256, floors=told, canonical=canonical_text(judges.canonical)
@@ -59,23 +61,29 @@ def summarise(policy: LoadedPolicy, floors: Sequence[LoadedPolicy], *, mode: str
     return summary, judges
 
 
+def unnamed(floor: LoadedPolicy) -> tuple[NamedPolicy, str]:
+    """Return a floor as :func:`name_floors` takes it."""
+    return NamedPolicy(floor.summary.name, floor.policy), floor.summary.origin
+
+
 def name_floors(
-    floors: Sequence[LoadedPolicy], *, beside: str, mode: str | None = None
+    floors: Iterable[tuple[NamedPolicy, str]], *, beside: str, mode: str | None = None
 ) -> tuple[tuple[NamedPolicy, ...], tuple[FloorSummary, ...]]:
     """Return floors under names of their own: a rule or a waiver that a report names is that of one policy only.
 
+    :param floors: each with its origin.
     :param beside: the name of the policy that they judge beside.
     """
     taken = {beside}
     named, told = [], []
-    for floor in floors:
-        name, number = floor.summary.name, 1
+    for floor, origin in floors:
+        name, number = floor.name, 1
         while name in taken:
-            name = f"{floor.summary.name} (floor{f' {number}' if number > 1 else ''})"
+            name = f"{floor.name} (floor{f' {number}' if number > 1 else ''})"
             number += 1
         taken.add(name)
         named.append(NamedPolicy(name, floor.policy))
-        told.append(FloorSummary(name, mode or floor.policy.mode, floor.policy.sha256, floor.summary.origin))
+        told.append(FloorSummary(name, mode or floor.policy.mode, floor.policy.sha256, origin))
     return tuple(named), tuple(told)
 
 

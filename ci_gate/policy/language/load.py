@@ -38,6 +38,7 @@ from ci_gate.verdict import PolicySummary
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ci_gate.deadline import Deadline
     from ci_gate.errors import Cause
     from ci_gate.policy.language.inherit import Inherited
     from ci_gate.policy.language.parse import Parsed
@@ -78,10 +79,12 @@ class LoadedPolicy:
     notes: tuple[Note, ...] = ()
 
 
-def load_policy(source: str | Path) -> LoadedPolicy:
+def load_policy(source: str | Path, deadline: Deadline | None = None) -> LoadedPolicy:
     """Load a built-in policy by its name, or a policy file by its path.
 
     A built-in's name always means the built-in; write ``./default`` for a file of that name.
+
+    :param deadline: that of the run; a pipe is waited for no longer.
 
     :raises InvalidDocumentError: with every mistake, where there is any; also where a file cannot be read.
     """
@@ -94,7 +97,7 @@ def load_policy(source: str | Path) -> LoadedPolicy:
     path = Path(source)
     found = file_source(path, str(source))
     missing = "Check the path; it counts from the working directory."
-    raw = read_file(path, found.origin, noun=NOUN, limit=MAX_BYTES, missing=missing, regular=False)
+    raw = read_file(path, found.origin, noun=NOUN, limit=MAX_BYTES, missing=missing, regular=False, deadline=deadline)
     return _Loader(path.parent).load(found, raw)
 
 

@@ -296,7 +296,8 @@ def test_an_expired_waiver_of_a_floor_does_not_hide_the_own_one():
     denied = violation(finding("pem"), rule_text=f"denied; waiver {W_EXPIRED.id} expired on {W_EXPIRED.expires}")
     waivers = (lapsed, replace(lapsed, policy="org", owner="bob"))
 
-    said = next_step(ImageResult("registry.example.com/shop/api:1", None, image(), (), Verdict((denied,), waivers=waivers)))
+    result = ImageResult("registry.example.com/shop/api:1", None, image(), (), Verdict((denied,), waivers=waivers))
+    said = next_step(result, run_of(result))
 
     assert "with its owner alice" in said
     assert "bob" not in said

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import subprocess
 import sys
 import tempfile
 import threading
+import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from runs import RUNS
 
 from ci_gate import report
 from ci_gate.errors import ExitCode
-from ci_gate.report import FORMATS, Format, ReportsError, Target, is_stream, render, write_placeholders, write_reports
+from ci_gate.report import FORMATS, Format, ReportsError, Target, is_stream, pour, render, write_placeholders, write_reports
 
 RUN = RUNS["blocked"]
 SHARED = Path("/dev/shm")  # noqa: S108 - a folder of files where devices are
@@ -236,3 +239,27 @@ def test_importing_the_reports_imports_no_renderer():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert "[]" == done.stdout.strip()
+
+
+def _read(descriptor, pause_s):
+    while os.read(descriptor, select.PIPE_BUF):
+        time.sleep(pause_s)
+    os.close(descriptor)
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "pieces", "fine"), [(1, 1_000, False), (0.02, 100, False), (0.0005, 100, True)], ids=["stops", "slow", "reads"]
+)
+def test_a_reader_that_takes_nothing_or_too_little_is_given_up(monkeypatch, pause_s, pieces, fine):
+    monkeypatch.setattr(report, "_IDLE_S", 0.3)
+    monkeypatch.setattr(report, "_LEAST_RATE", 1_000_000)
+    content = b"x" * pieces * select.PIPE_BUF  # more than a pipe holds
+    reading, writing = os.pipe()
+    reader = threading.Thread(target=_read, args=(reading, pause_s), daemon=True)
+    reader.start()
+
+    started = time.monotonic()
+    with os.fdopen(writing, "wb"), nullcontext() if fine else pytest.raises(TimeoutError, match="nobody reads it"):
+        pour(writing, content)
+
+    assert time.monotonic() - started < 2  # by its size, a reader of a thousand pieces has four seconds
