@@ -3,13 +3,19 @@
 #
 # ENVIRONMENT: a new or empty folder.
 # PYTHON:      the Python (3.11 or newer) that the environment is made of; python3 unless it is given.
-# DOWNLOADS:   a folder that keeps downloads for the next time. Without it, nothing is kept.
+# DOWNLOADS:   a folder; ci-gate-downloads in it keeps downloads for the next time. Without it, nothing is kept.
 set -eu
 
 here="$(CDPATH="" cd -- "$(dirname -- "$0")" && pwd)"
 environment="${1:?an environment is needed: sh install.sh ENVIRONMENT [PYTHON [DOWNLOADS]]}"
 python="${2:-python3}"
 downloads="${3:-}"
+
+# What stands in an environment is run: nobody else may have put anything there.
+if [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2> /dev/null | head -n 1)" ] || { [ -e "$environment" ] && [ ! -d "$environment" ]; }; then
+  echo "install.sh: $environment is no new or empty folder: give another one, or remove it" >&2
+  exit 2
+fi
 
 # Of what the job set for its own Python and pip, only where and how to fetch is for this environment: not another target, user or Python.
 # By `env`, for pip obeys names with a dash too, which no shell can unset.
@@ -26,6 +32,11 @@ clean() { env $dropped "$@"; }
 
 cache=--no-cache-dir
 if [ -n "$downloads" ]; then
+  downloads="$downloads/ci-gate-downloads" # the rest of the folder is somebody's
+  if [ -L "$downloads" ]; then
+    echo "install.sh: $downloads is a link" >&2
+    exit 2
+  fi
   # pip holds downloads (http, http-v2) against their hashes again, but would take wheels that it finds there at their word.
   mkdir -p "$downloads"
   find "$downloads/" -mindepth 1 -maxdepth 1 ! -name http ! -name http-v2 -exec rm -rf {} +
@@ -33,6 +44,34 @@ if [ -n "$downloads" ]; then
 fi
 
 clean "$python" -I -m venv "$environment"
+# The same of pip's own configuration, which can name further requirements and whatever else brings code of others. Variables go first, as ever.
+# Read by pip's reader, not by a command of pip, which would obey it whole. Into variables, for the list of processes is no place for a password.
+settings="$(
+  clean "$environment/bin/python" -I - << 'END'
+import os, shlex, sys
+from pip._internal.configuration import Configuration
+from pip._internal.exceptions import ConfigurationError
+
+configuration = Configuration(isolated=False)
+try:
+    configuration.load()
+except ConfigurationError:  # which quotes what it cannot read
+    sys.exit("install.sh: the configuration of pip cannot be read")
+names = "index-url extra-index-url find-links no-index cert client-cert proxy trusted-host timeout default-timeout retries"
+for name in names.split():
+    variable = "PIP_" + name.upper().replace("-", "_")
+    for section in ("install", "global"):  # as pip weighs them
+        try:
+            value = configuration.get_value(f"{section}.{name}")
+        except ConfigurationError:
+            continue
+        if not os.environ.get(variable):
+            print(f"export {variable}={shlex.quote(value)}")
+        break
+END
+)"
+eval "$settings"
+export PIP_CONFIG_FILE=/dev/null
 install() {
   clean "$environment/bin/python" -I -m pip install --quiet --disable-pip-version-check --no-input "$cache" "$@"
 }

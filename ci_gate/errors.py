@@ -134,6 +134,10 @@ class IncompleteError(GateError):
     code = ExitCode.INCOMPLETE
 
 
+class ReplacedError(IncompleteError):
+    """The image that was read may be another one than the one that was asked about: what was read of it is not judged."""
+
+
 class UnauthorizedError(GateError):
     """No credentials, rejected credentials, or a missing permission."""
 

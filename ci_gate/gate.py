@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import Cause, GateError, IncompleteError, error_for
+from ci_gate.errors import Cause, GateError, IncompleteError, ReplacedError, error_for
 from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, counted, proven_name
 from ci_gate.policy.judging.evaluate import evidence_rules, judge
 from ci_gate.verdict import Comparison, ImageResult
@@ -76,11 +76,15 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
             evidence += (proof,)
             with deadline.stage("read"):
                 source.confirm(image, asked.reference, deadline)  # the deployed one can have been waited for for minutes
+    except ReplacedError as error:  # what may be of another image is not judged
+        failures += error.causes
+        evidence = tuple(proof for proof in evidence if proof not in inventory.proofs)
+        inventory = Inventory(comparable=inventory.comparable)
     except GateError as error:
         failures += error.causes
     failures = _with_time_spent(failures, deadline)
     with deadline.stage("judge"):
-        # What was read is judged, whatever cut it short.
+        # What was read of the image is judged, whatever cut it short.
         verdict = judge(judging.judges, inventory, judging.today, name, mode=judging.mode, name=judging.name)
     known_here = _occurring(inventory.known or {}, inventory.findings)
     return ImageResult(asked.text, asked.reference, image, evidence, verdict, failures, compared, known_here)
@@ -100,6 +104,7 @@ def _read_deployed(
     """
     # Its scan may be old and its rules incomplete: what it misses only makes more findings count as new. None is asked for: it costs.
     lenient = replace(rules, max_scan_age_s=None, rule_coverage="off", vendor_whitelist="report", may_request_scan=False)
+    lenient = replace(lenient, inferred="error")  # but what only one of two looks saw would forgive a finding
     older, identity = source.find_image(reference, None, lenient, deadline)
     if older.uuid == image.uuid or older.digest == image.digest:
         raise IncompleteError(
@@ -112,15 +117,22 @@ def _read_deployed(
             advice="Name the image that is deployed now by its digest.",
         )
     older, _ = source.await_scan(older, lenient, deadline)
-    inventory = source.read_findings(older, lenient, deadline)
+    inventories = [source.read_findings(each, lenient, deadline) for each in _by_uuid(older)]
     source.confirm(older, reference, deadline)
-    for cause in (*inventory.causes, *(proof.cause for proof in inventory.proofs if proof.cause is not None)):
-        raise error_for(cause)
-    known = Counter(finding.fingerprint for finding in inventory.findings)
+    known: Counter[str] = Counter()
+    for inventory in inventories:
+        for cause in (*inventory.causes, *(proof.cause for proof in inventory.proofs if proof.cause is not None)):
+            raise error_for(cause)
+        known |= Counter(finding.fingerprint for finding in inventory.findings)  # one that two uuids tell otherwise is one
     pinned = reference.pinned_to(older.digest)
     figures = (("findings", known.total()), ("digest", f"sha256:{older.digest}"))
     proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {counted(known.total(), 'finding')}", figures)
     return dict(known), Comparison(str(reference), pinned, known.total()), proof
+
+
+def _by_uuid(image: Image) -> list[Image]:
+    """Return an image once for each uuid under which it is listed, with the entries of that one alone."""
+    return [replace(image, uuid=uuid, entries=frozenset(entry for entry in image.entries if entry.uuid == uuid)) for uuid in image.uuids]
 
 
 def _with_time_spent(failures: tuple[Cause, ...], deadline: Deadline) -> tuple[Cause, ...]:
@@ -142,8 +154,9 @@ def _about(what: str) -> Iterator[None]:
     try:
         yield
     except GateError as error:
-        error.causes = tuple(replace(cause, what=f"{what}: {cause.what}") for cause in error.causes)
-        raise
+        told = error_for(error.cause)  # a plain one of its code: what its kind says is about that image, not about the judged one
+        told.causes = tuple(replace(cause, what=f"{what}: {cause.what}") for cause in error.causes)
+        raise told from error
 
 
 def _occurring(known: Mapping[str, int], findings: Iterable[Finding]) -> tuple[tuple[str, int], ...]:

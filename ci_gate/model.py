@@ -123,6 +123,7 @@ class Entry:
     scan_result: str = ""
     scan_progress: int | None = None
     last_scan_ms: int | None = None
+    last_scan_told: int | None = None  # the time as it was told, be it in other units: it tells one scan from another
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +147,7 @@ class Image:
     scan_result: str = ""
     scan_progress: int | None = None
     last_scan_ms: int | None = None
-    scan_requested: bool = False  # this run had it scanned
+    scan_requested: bool = False  # this run had it scanned, or waited for its scan
     entries: frozenset[Entry] = frozenset()
 
     @property

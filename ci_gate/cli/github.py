@@ -37,6 +37,15 @@ class _RunnerFile:
     def _kept(self, size: int) -> int:
         return self.begin if size == self.end else size
 
+    def _ends_in_newline(self) -> bool:
+        """Whether what others wrote, if anything, ends in a newline. Of what cannot be read, that is taken for granted."""
+        with suppress(OSError):
+            if self.begin:
+                with self.path.open("rb") as stream:
+                    stream.seek(self.begin - 1)
+                    return stream.read(1) == b"\n"
+        return True
+
     def say(self, text: str) -> None:
         """Append a text, in the place of what this run said before. A pipe that nobody empties is not waited for.
 
@@ -49,7 +58,8 @@ class _RunnerFile:
             try:
                 self.begin = self.end = self._kept(os.fstat(descriptor).st_size)
                 _cut(descriptor, self.begin)
-                left = memoryview(text.encode("utf-8", "backslashreplace"))
+                begun = "\n" if text and not self._ends_in_newline() else ""  # in the middle of a line, ours would not be read
+                left = memoryview(f"{begun}{text}".encode("utf-8", "backslashreplace"))
                 try:
                     while left:
                         left = left[os.write(descriptor, left) :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 import click
@@ -20,7 +21,8 @@ from ci_gate.cli.keys import keys
 from ci_gate.cli.output import drain, say, say_causes, tell
 from ci_gate.cli.policy import policy
 from ci_gate.cli.replay import replay
-from ci_gate.cli.signals import RunSignal, raising_signals
+from ci_gate.cli.reporting import stdout_error
+from ci_gate.cli.signals import RunSignal, raising_signals, signals_as_before
 from ci_gate.cli.waivers import waivers
 from ci_gate.errors import Cause, ExitCode, GateError, bug
 
@@ -61,6 +63,12 @@ for command in (check, replay, demo, policy, baseline, waivers, keys, doctor, em
 
 def main(arguments: Sequence[str] | None = None) -> ExitCode:
     """Run a command and return its exit code. Prints errors; raises nothing."""
+    with signals_as_before():
+        return _to_the_end(arguments)
+
+
+def _to_the_end(arguments: Sequence[str] | None) -> ExitCode:
+    """Run a command; return its exit code when all is said. No signal changes it any more."""
     try:
         return _main(arguments)
     finally:
@@ -100,12 +108,20 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         # click ends the process so after a completion (0), and where whoever read our standard output has gone (1).
         return ExitCode.PASSED if error.code in {0, None} else ExitCode.REPORT_FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence
-        say_causes((bug(error),))
-        _hand_on(given, bug(error))
-        return ExitCode.INTERNAL
+        cause = _of_click(error) or bug(error)
+        say_causes((cause,))
+        _hand_on(given, cause)
+        return cause.code
     if isinstance(answer, ExitCode):
         return answer
     return ExitCode.PASSED if answer == 0 else ExitCode.INTERNAL  # --help and --version return 0; a command always returns its code
+
+
+def _of_click(error: Exception) -> Cause | None:
+    """Return why click could not print a help, a version or a completion; everything else is printed by :func:`to_stdout`."""
+    if not isinstance(error, OSError) or all(frame.name != "echo" for frame in traceback.extract_tb(error.__traceback__)):
+        return None
+    return stdout_error(error).cause
 
 
 def _hand_on(given: Sequence[str], cause: Cause) -> None:
@@ -122,7 +138,7 @@ def collect_less() -> None:
 def run() -> None:
     """End the process with the exit code of :func:`main`."""
     collect_less()
-    code = main()
+    code = _to_the_end(None)
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ci_gate.cli.output import tell, use_color, width
-from ci_gate.cli.signals import deferred_signals
+from ci_gate.cli.signals import deferred_signals, ignore_signals
+from ci_gate.deadline import Deadline
 from ci_gate.errors import ExitCode, ReportError, UsageError, bug
 from ci_gate.model import ProofState
 from ci_gate.verdict import Validity
@@ -86,6 +87,7 @@ def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool, platfo
         result = _finish(targets, platform, result, arrived)
         _try(platform.annotate, result)  # which only shows what was decided
         _print_summary(result, quiet=quiet)
+        ignore_signals()
     return result.exit_code
 
 
@@ -183,10 +185,10 @@ def _finish(targets: Sequence[Target], platform: Platform, result: RunResult, ar
     """Write and hand on everything; return the result, with what went wrong meanwhile.
 
     What can be replaced or taken back comes first, and again where something went wrong behind it: then nothing says better than the
-    exit code. What cannot (standard output, pipes) comes last, once, one after the other: each tells of those that failed before it. A
-    signal that arrives behind the first of them is too late.
+    exit code. What cannot (standard output, pipes) comes last, once, one after the other: each tells of those that failed before it. They
+    share the time that their readers have. A signal that arrives behind the last of them is too late.
     """
-    from ci_gate.report import FORMATS, STDOUT, is_stream
+    from ci_gate.report import FORMATS, PATIENCE_S, STDOUT, is_stream
 
     files = [target for target in targets if not is_stream(target)]
     streams = sorted(filter(is_stream, targets), key=lambda target: (target.path == STDOUT, list(FORMATS).index(target.format)))
@@ -194,14 +196,20 @@ def _finish(targets: Sequence[Target], platform: Platform, result: RunResult, ar
     for step in (lambda run: _write_files(files, run), platform.summarise, platform.set_outputs):
         told.append((step, result))
         result = _try(step, result)
-    if arrived:
-        result = replace(result, causes=(*result.causes, *arrived[0].causes))
+    result = _with(result, *arrived[:1])
     for stream in streams:
-        result = _try(partial(_write_stream, stream), result)
+        result = _try(partial(_write_stream, stream, PATIENCE_S / len(streams)), result)
+    result = _with(result, *arrived[:1])
     for step, before in told:
         if result is not before:
             _try(step, result)
     return result
+
+
+def _with(result: RunResult, *errors: GateError) -> RunResult:
+    """Return the result with the causes of errors, each once."""
+    causes = tuple(dict.fromkeys((*result.causes, *(cause for error in errors for cause in error.causes))))
+    return replace(result, causes=causes) if causes != result.causes else result
 
 
 def _try(step: Callable[[RunResult], object], result: RunResult) -> RunResult:
@@ -209,7 +217,7 @@ def _try(step: Callable[[RunResult], object], result: RunResult) -> RunResult:
     try:
         step(result)
     except ReportError as error:
-        return replace(result, causes=(*result.causes, *error.causes))
+        return _with(result, error)
     except Exception as error:  # noqa: BLE001 - what was written before it must not contradict the exit code
         return replace(result, causes=(*result.causes, bug(error)))
     return result
@@ -227,36 +235,42 @@ def _write_files(files: Sequence[Target], result: RunResult) -> None:
     except ReportError as error:
         remove_reports(files)
         with suppress(ReportError):
-            write_reports(files, replace(result, causes=(*result.causes, *error.causes)))
+            write_reports(files, _with(result, error))
         raise
 
 
-def _write_stream(target: Target, result: RunResult) -> None:
-    """Write a report to standard output, a pipe or a device.
+def _write_stream(target: Target, patience_s: float, result: RunResult) -> None:
+    """Write a report to standard output, a pipe or a device, whose reader has so many seconds.
 
     :raises ReportError: if it could not be written.
     """
     from ci_gate.report import write_reports
 
-    for text in write_reports([target], result):
-        to_stdout(text)
+    for text in write_reports([target], result, patience_s):
+        to_stdout(text, patience_s=patience_s)
 
 
-def to_stdout(text: str, *, whole: bool = True) -> None:
+def to_stdout(text: str, *, whole: bool = True, patience_s: float | None = None) -> None:
     """Write a text to standard output.
 
     :param whole: whether it is an error that its reader goes away before the end.
+    :param patience_s: how many seconds its reader has; ``None`` for what all readers of a run have together.
     :raises ReportError: if it does not get there.
     """
-    from ci_gate.report import pour
+    from ci_gate.report import PATIENCE_S, pour
 
     try:
-        pour(sys.stdout.fileno(), text.encode("utf-8"))
+        pour(sys.stdout.fileno(), text.encode("utf-8"), Deadline(PATIENCE_S if patience_s is None else patience_s))
     except (OSError, ValueError, AttributeError) as error:  # closed: no stream, or one without a descriptor
         if isinstance(error, BrokenPipeError) and not whole:
             return
-        why = error.strerror if isinstance(error, OSError) and error.strerror else "it is closed"
-        raise ReportError(f"standard output could not be written: {why}", advice="Give the report a path.") from None
+        raise stdout_error(error) from None
+
+
+def stdout_error(error: Exception) -> ReportError:
+    """Say why standard output could not be written."""
+    why = error.strerror if isinstance(error, OSError) and error.strerror else "it is closed"
+    return ReportError(f"standard output could not be written: {why}", advice="Give the report a path.")
 
 
 def _print_summary(result: RunResult, *, quiet: bool) -> None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as exceptions, so that a run that is ended still writes its reports."""
+"""SIGINT, SIGTERM and SIGHUP as exceptions, so that a run that is ended still writes its reports."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import GateError, InterruptedRunError, TerminatedRunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AGAIN = "Nothing was decided. Run it again."
 
 
@@ -35,30 +36,40 @@ def signal_behind(error: BaseException) -> RunSignal | None:
 def _raise(number: int, _frame: FrameType | None) -> None:
     if number == signal.SIGINT:
         raise RunSignal(InterruptedRunError("interrupted by SIGINT", advice=_AGAIN))
-    raise RunSignal(TerminatedRunError("ended by SIGTERM", advice=_AGAIN))
+    raise RunSignal(TerminatedRunError(f"ended by {signal.Signals(number).name}", advice=_AGAIN))
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle signals within the block; behind it as before, unless they are ignored meanwhile. That of ``nohup`` stays ignored."""
+    handled = [number for number in _NUMBERS if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP]
+    before = {number: signal.signal(number, handler) for number in handled} if _in_main_thread() else {}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            if signal.getsignal(number) is handler:
+                signal.signal(number, former)
 
 
 @contextmanager
 def raising_signals() -> Iterator[None]:
-    """Raise :class:`RunSignal` in the main thread on SIGINT and SIGTERM."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, _raise) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    """Raise :class:`RunSignal` in the main thread on SIGINT, SIGTERM and SIGHUP; ignore them behind the block."""
+    with _handled_by(_raise):
+        try:
+            yield
+        finally:
+            ignore_signals()
 
 
 @contextmanager
 def deferred_signals() -> Iterator[list[GateError]]:
     """Collect signals instead of raising them: reports are moved into place whole, or not at all."""
     arrived: list[GateError] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield arrived
-        return
 
     def note(number: int, frame: FrameType | None) -> None:
         try:
@@ -66,9 +77,28 @@ def deferred_signals() -> Iterator[list[GateError]]:
         except RunSignal as caught:
             arrived.append(caught.error)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handled_by(note):
         yield arrived
+
+
+def ignore_signals() -> None:
+    """Ignore signals from now on: what the command came to is written, and the exit code must not say otherwise."""
+    if _in_main_thread():
+        for number in _NUMBERS:
+            signal.signal(number, _ignore)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. Unlike ``SIG_IGN``, no program that is started inherits it."""
+
+
+@contextmanager
+def signals_as_before() -> Iterator[None]:
+    """Handle signals behind the block as before it, whatever happens to them there."""
+    before = {number: signal.getsignal(number) for number in _NUMBERS}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if _in_main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -268,7 +268,7 @@ def _settled_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
     if proof.state is ProofState.NOT_ASKED and not image.findings and not image.causes:
         yield "an image without findings was not looked at again"
     scanned = next((Figures(other) for other in image.evidence if other.name == "scanned"), None)
-    asked_for = scanned is not None and scanned.text("requested") in _ASKED_FOR
+    asked_for = scanned is not None and (scanned.text("requested") in _ASKED_FOR or scanned["polls"] > 0)
     if asked_for and not image.causes and figures["settle_s"] < 0:
         yield "a scan that the run waited for was not looked at again"
     if proof.state is ProofState.HELD and not (figures["scan_age_s"] >= _SETTLED_S or figures["settle_s"] >= 0):

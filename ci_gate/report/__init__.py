@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ci_gate.verdict import RunResult
 
 STDOUT = "-"
-_IDLE_S = 10.0
-_LEAST_RATE = 100_000  # bytes a second
+PATIENCE_S = 10.0  # for all readers of a run together
+_OPEN_S = 2.0
 # Whatever the umask, nobody but their owner may change what says that an image passed.
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 _OWN_STREAM = re.compile(r"/dev/std(in|out|err)|/dev/fd/\d+|/proc/[^/]+/(task/[^/]+/)?fd/\d+")
@@ -92,9 +92,10 @@ def render(name: str, run: RunResult) -> str:
     return "".join(FORMATS[name].parts(run))
 
 
-def write_reports(targets: Iterable[Target], run: RunResult) -> tuple[str, ...]:
+def write_reports(targets: Iterable[Target], run: RunResult, patience_s: float = PATIENCE_S) -> tuple[str, ...]:
     """Render all reports, then move each into place; return the texts for standard output.
 
+    :param patience_s: how many seconds the reader of a pipe has.
     :raises ReportsError: with a cause for each report that could not be written; the others are in place.
     """
     order = list(FORMATS)
@@ -108,15 +109,15 @@ def write_reports(targets: Iterable[Target], run: RunResult) -> tuple[str, ...]:
                 if target.path == STDOUT:
                     outputs.append(b"".join(_encoded(target, run)).decode())
                 else:
-                    moves.append((number, _prepare(Path(target.path), _encoded(target, run), stack)))
+                    moves.append((number, _prepare(Path(target.path), _encoded(target, run), stack, patience_s)))
             except _RenderError as error:
                 causes[number] = Cause(ExitCode.INTERNAL, f"the {target.format} report could not be rendered: {error}", _A_BUG)
-            except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+            except Exception as error:  # noqa: BLE001 - such as ValueError for a path with a NUL: whatever it is, the others are written
                 causes[number] = _not_written(target, error)
         for number, move in moves:
             try:
                 move()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - as above
                 causes[number] = _not_written(ordered[number], error)
     if causes:
         raise ReportsError([causes[number] for number in sorted(causes)])
@@ -135,7 +136,7 @@ def _encoded(target: Target, run: RunResult) -> Iterator[bytes]:
         raise _RenderError(type(error).__name__) from error
 
 
-def _not_written(target: Target, error: OSError | ValueError) -> Cause:
+def _not_written(target: Target, error: Exception) -> Cause:
     why = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
     return Cause(ExitCode.REPORT_FAILED, f"the {target.format} report {target.path!r} could not be written: {why}", _ANOTHER_PATH)
 
@@ -143,11 +144,17 @@ def _not_written(target: Target, error: OSError | ValueError) -> Cause:
 def write_placeholders(targets: Iterable[Target], run: RunResult) -> None:
     """Write reports that say "undecided: the run did not finish", so that a killed run never leaves yesterday's "passed".
 
-    Pipes, devices and standard output are left alone: they hold no yesterday, and whoever reads them reads one report.
+    Pipes, devices and standard output are left alone: they hold no yesterday, and whoever reads them reads one report. Where one cannot
+    be written, yesterday's are removed first: on a full disk, that can be done, and makes room.
 
     :raises ReportsError: as :func:`write_reports`.
     """
-    write_reports([target for target in targets if not is_stream(target)], run)
+    files = [target for target in targets if not is_stream(target)]
+    try:
+        write_reports(files, run)
+    except ReportsError:
+        remove_reports(files)
+        write_reports(files, run)
 
 
 def remove_reports(targets: Iterable[Target]) -> None:
@@ -202,14 +209,15 @@ def write_together(files: Iterable[tuple[Path, bytes]]) -> None:
             move()
 
 
-def _prepare(path: Path, parts: Iterable[bytes], stack: ExitStack) -> Callable[[], None]:
+def _prepare(path: Path, parts: Iterable[bytes], stack: ExitStack, patience_s: float = PATIENCE_S) -> Callable[[], None]:
     """Render a report beside its path; return what puts it in place, whole or not at all. Pipes and devices are written to.
 
     :param stack: removes what was not put in place.
+    :param patience_s: how many seconds the reader of a pipe has.
     :raises OSError: if there is no room for it. The function that is returned raises it, too.
     """
     if _is_special(path):
-        return partial(_pour_into, path, b"".join(parts))
+        return partial(_pour_into, path, b"".join(parts), patience_s)
     _make_folder(path.parent)
     # A name of our own in the same folder, made exclusively: a link that somebody left there is replaced, never followed.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:50]}.", dir=path.parent)
@@ -225,48 +233,52 @@ def _make_folder(folder: Path) -> None:
 
     :raises OSError: if that fails.
     """
-    try:
-        folder.mkdir(_FOLDER_MODE, exist_ok=True)
-    except FileNotFoundError:
-        _make_folder(folder.parent)
-        folder.mkdir(_FOLDER_MODE, exist_ok=True)
+    for each in (*reversed(folder.parents), folder):
+        each.mkdir(_FOLDER_MODE, exist_ok=True)
 
 
-def _pour_into(path: Path, content: bytes) -> None:
-    descriptor = _open_special(path)
+def _pour_into(path: Path, content: bytes, patience_s: float) -> None:
+    deadline = Deadline(patience_s)
+    descriptor = _open_special(path, deadline)
     try:
-        pour(descriptor, content)
+        pour(descriptor, content, deadline)
     finally:
         os.close(descriptor)
 
 
-def _open_special(path: Path) -> int:
-    """Open a pipe or a device; a pipe that nobody has opened for reading within two seconds is an error, not a wait.
+def _open_special(path: Path, deadline: Deadline) -> int:
+    """Open a pipe or a device; a pipe that nobody has opened for reading within two seconds, or in time, is an error, not a wait.
 
     :raises OSError: if it cannot be opened.
     """
-    for _ in range(40):
+    while True:
         try:
             return os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND)  # `/dev/stdout` may lead to a file with something in it
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
-        select.select([], [], [], 0.05)
-    raise OSError(errno.ENXIO, "nobody reads it")
+        if deadline.elapsed >= _OPEN_S or not deadline.sleep(0.05):
+            raise OSError(errno.ENXIO, "nobody reads it")
 
 
-def pour(descriptor: int, content: bytes) -> None:
-    """Write to a pipe, a device or a redirected stream; give up on a reader that takes nothing for ten seconds, or too little.
+def pour(descriptor: int, content: bytes, deadline: Deadline) -> None:
+    """Write to a pipe, a device or a redirected stream. Of a file that takes no more, the beginning is cut off again.
 
-    :raises OSError: if it is closed or full, or not enough is taken.
+    :raises OSError: if it is closed or full, or not all is taken in time.
     """
+    before = os.fstat(descriptor)
     left = memoryview(content)
-    deadline = Deadline(_IDLE_S + len(content) / _LEAST_RATE)
-    while left:
-        if not select.select([], [descriptor], [], min(_IDLE_S, deadline.remaining))[1]:
-            raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
-        # A pipe that can be written to takes this much without a wait (POSIX: PIPE_BUF).
-        left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+    try:
+        while left:
+            if deadline.passed or not select.select([], [descriptor], [], deadline.remaining)[1]:
+                raise TimeoutError(errno.ETIMEDOUT, "its reader did not take it in time")
+            # A pipe that can be written to takes this much without a wait (POSIX: PIPE_BUF).
+            left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+    except OSError:
+        if stat.S_ISREG(before.st_mode):
+            os.ftruncate(descriptor, before.st_size)
+            os.lseek(descriptor, len(left) - len(content), os.SEEK_CUR)  # others may go on behind it
+        raise
 
 
 def _umask() -> int:

@@ -140,7 +140,7 @@ class _Arrival:
         :raises IncompleteError: if it did.
         """
         self.state = f"its scan is asked for (task {request.task or 'of someone else'}), waiting until the image is listed"
-        tasks = self.desk.tasks(self.reference.digest or "", self.deadline)
+        tasks = self.desk.tasks(self.reference.digest or "", self.deadline, request.task)
         ended = next((task.status for task in tasks if task.id == request.task and task.status in FAILED), None)
         if ended and request.task:
             what = f"the image {self.reference} is not listed, and the scan that was asked for (task {request.task}) ended with {ended}"
@@ -171,4 +171,4 @@ def find_or_await(
         return image, proof, None
     note = f"; {arrival.note}" if arrival.note else ""
     proof = replace(proof, detail=f"{proof.detail}{note}", figures=(*proof.figures, ("listings", wait.polls + 1)))
-    return image, proof, arrival.request
+    return replace(image, scan_requested=True), proof, arrival.request

@@ -47,6 +47,11 @@ def is_count(value: object) -> bool:
     return number is not None and number >= 0
 
 
+def is_count_or_none(value: object) -> bool:
+    """Whether the value is a count, or an empty text where there is none yet."""
+    return value == "" or is_count(value)
+
+
 def is_flag(value: object) -> bool:
     """Whether the value is a truth value, or the text of one."""
     return to_bool(value) is not None
@@ -178,7 +183,7 @@ CONTRACTS: dict[str, Contract] = {
             ("Task",),
             None,
             {"Status": is_text},
-            {"TaskId": is_any_text, "Target": is_any_text, "StartTime": is_count, "FinishTime": is_count},
+            {"TaskId": is_any_text, "Target": is_any_text, "StartTime": is_count_or_none, "FinishTime": is_count_or_none},
             has_success=False,
         ),
         Contract(

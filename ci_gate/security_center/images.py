@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ci_gate.errors import IncompleteError
+from ci_gate.errors import IncompleteError, ReplacedError
 from ci_gate.model import Entry, EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest, public_registry
 from ci_gate.security_center.contracts import to_int
 from ci_gate.security_center.criteria import INSTANCES
@@ -67,16 +67,24 @@ def identify(rows: list[JsonObject], reference: ImageReference) -> tuple[Image, 
     matching = [row for row in rows if _matches(row, reference)]
     if not matching:
         return None
+    _refuse_several_places(matching, reference)
+    # One image under several tags: the row of the asked tag, else the one that was scanned last.
+    chosen = max(matching, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"]))
+    return _identified(rows, chosen, reference)
+
+
+def _refuse_several_places(matching: list[JsonObject], reference: ImageReference) -> None:
+    """Refuse a reference that the images of several places match.
+
+    :raises ReplacedError: if there is more than one.
+    """
     if len({_place(row) for row in matching}) > 1:
         shown = "; ".join(_describe(row) for row in matching[:_SHOWN_CANDIDATES])
-        raise IncompleteError(
+        raise ReplacedError(
             f"{reference} is ambiguous, Security Center lists {len(matching)} images for it: {shown}",
             advice="Name the one that is meant with --image-uuid.",
             action=INSTANCES,
         )
-    # One image under several tags: the row of the asked tag, else the one that was scanned last.
-    chosen = max(matching, key=lambda row: (row.get("Tag") == reference.tag, to_int(row.get("LastScanTime")) or 0, row["Uuid"]))
-    return _identified(rows, chosen, reference)
 
 
 def find_by_uuid(images: Images, uuid: str, reference: ImageReference | None, deadline: Deadline) -> tuple[Image, Proof]:
@@ -120,26 +128,30 @@ def look_again(images: Images, image: Image, deadline: Deadline) -> Sight:
     return _sight(_rows_around(images, image.uuid, image.repository, image.digest, deadline), image)
 
 
-def confirm(images: Images, image: Image, reference: ImageReference | None, deadline: Deadline) -> None:
-    """Make sure that the image is still there with the scans whose findings were read, and that a tag still means it.
+def confirm(images: Images, image: Image, reference: ImageReference | None, deadline: Deadline, *, by_uuid: bool = False) -> None:
+    """Make sure that the image is still there with the scans whose findings were read, and that the reference still means it alone.
 
-    :raises IncompleteError: if it is gone, was scanned again meanwhile, or if its tag moved.
+    :param by_uuid: the user named the uuid: then another image that the reference fits is not meant.
+    :raises IncompleteError: if it is gone, was scanned again meanwhile, if its tag moved, or if the reference means several images now.
     """
     by_tag = reference is not None and reference.digest is None
     rows = _rows_around(images, image.uuid, image.repository, None if by_tag else image.digest, deadline)
     now = _sight(rows, image).image
-    if _scans(now) != _scans(image):
+    if scans_of(now) != scans_of(image):
         raise IncompleteError(
             f"the image {image.uuid} was scanned again, or listed anew, while its findings were read; its scan is {now.scan_status!r} now",
             advice="Run again: there may be more findings now.",
             action=INSTANCES,
         )
-    if reference is not None and by_tag and {_digest(row) for row in rows if _matches(row, reference)} != {image.digest}:
+    matching = [] if reference is None else [row for row in rows if _matches(row, reference)]
+    if by_tag and {_digest(row) for row in matching} != {image.digest}:
         raise IncompleteError(
             f"the tag of {reference} moved while the gate looked: sha256:{image.digest} was judged, and it names another image now",
             advice="Run again, and name the image by digest: a tag can move at any time.",
             action=INSTANCES,
         )
+    if reference is not None and not by_uuid:
+        _refuse_several_places(matching, reference)
 
 
 def runs(scan: Entry | Image) -> bool:
@@ -178,13 +190,13 @@ def _rows_around(images: Images, uuid: str, repository: str, digest: str | None,
 def _sight(rows: list[JsonObject], image: Image) -> Sight:
     """Find an image again.
 
-    :raises IncompleteError: if it is no longer listed, or another image is in its place.
+    :raises ReplacedError: if it is no longer listed, or another image is in its place.
     """
     found = [row for row in rows if row["Uuid"] == image.uuid]
     same = [row for row in found if _digest(row) == image.digest]
     if not same:
         what = "another image is in its place now" if found else "it is no longer listed"
-        raise IncompleteError(
+        raise ReplacedError(
             f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
             advice="Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
             action=INSTANCES,
@@ -242,7 +254,7 @@ def _entries(rows: list[JsonObject], chosen: JsonObject) -> list[JsonObject]:
             action=INSTANCES,
         )
     if len(entries) < sum(row["Uuid"] in uuids for row in rows):
-        raise IncompleteError(
+        raise ReplacedError(
             f"Security Center lists the image {chosen['Uuid']} several times, with different digests or places",
             advice="Try again in some minutes.",
             action=INSTANCES,
@@ -290,7 +302,7 @@ def _moment(value: object) -> int | None:
     return number if number is not None and number >= _FIRST_MOMENT_MS else None
 
 
-def _scans(image: Image) -> set[Entry]:
+def scans_of(image: Image) -> set[Entry]:
     """Return what tells the scans of an image from others; their progress is written when it suits the service."""
     return {replace(entry, scan_progress=None) for entry in image.entries}
 
@@ -307,6 +319,7 @@ def _entry(row: JsonObject) -> Entry:
         scan_result=row.get("ScaResult") or "",
         scan_progress=to_int(row.get("ScaProgress")),
         last_scan_ms=_moment(row.get("LastScanTime")),
+        last_scan_told=to_int(row.get("LastScanTime")) or None,
     )
 
 

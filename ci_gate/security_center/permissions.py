@@ -41,7 +41,9 @@ PERMISSIONS: tuple[Permission, ...] = (
         "the image cannot be scanned on request before it is listed: it is waited for",
     ),
     Permission(
-        "DescribeImageLatestScanTask", "follow a scan that this run requested", "the scan is followed by the listing of images alone"
+        "DescribeImageLatestScanTask",
+        "follow a scan that this run requested or waited for",
+        "the scan is followed by the listing of images alone",
     ),
     Permission("GetSensitiveDefineRuleConfig", "prove that the rules of the denied keys are on", "a warning; rule_coverage error: exit 21"),
     Permission(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ FAILED = frozenset({"FAIL", "TIMEOUT", "TIMOUT"})  # TIMOUT: the documents of th
 JOINED = "FORBID_CREATE_REPEAT_TASK"
 _NO_QUOTA = frozenset({"BEYONDQUATA", "BEYONDQUOTA"})  # the first is how the service spells it
 _NOTHING_YET = "TASKNUMEMPTY"
+MAX_SKEW_S = 300  # by which clocks may differ in usual runs
 _PATIENCE_S = 10.0  # for a call that only advises
 _SLICE_S = 0.25
 _ALL_SLOTS = f"{MAX_AT_ONCE} scans that this run asked for are under way"
@@ -84,7 +85,7 @@ class Target:
 class ScanRequest:
     """A scan that was asked for. ``task`` is the service's id of it, ``joined`` that someone else's scan is under way instead.
 
-    ``at_ms`` is the server's time of the request, milliseconds since the epoch, where it is known.
+    ``at_ms`` is the server's time of the request (:func:`not_behind`), milliseconds since the epoch, where it is known.
     """
 
     task: str
@@ -146,6 +147,8 @@ class ScanDesk:
         kept = False
         try:
             outcome = self._ask(target, wait.deadline)
+            if isinstance(outcome, ScanRequest):
+                outcome = replace(outcome, at_ms=not_behind(outcome.at_ms))
             kept = isinstance(outcome, ScanRequest) and not outcome.joined
             return outcome
         finally:
@@ -167,8 +170,10 @@ class ScanDesk:
         with self._lock:
             return self._requests.pop(uuid, None)
 
-    def tasks(self, digest: str, deadline: Deadline) -> tuple[Task, ...]:
+    def tasks(self, digest: str, deadline: Deadline, requested: str = "") -> tuple[Task, ...]:
         """Return the latest tasks of an image; none where the account may not ask. Tasks of another digest are left out.
+
+        The task ``requested`` is one of the image, whatever its row says that it was of.
 
         Where the service fails, they are what it said last: that it says nothing now proves nothing, least of all that a task ended.
 
@@ -180,10 +185,10 @@ class ScanDesk:
             answer = None  # it is asked again at the next look
         if answer is None:
             return self._tasks.get(digest, ())
-        ours = [row for row in answer.rows if not row.get("Target") or normalise_digest(row["Target"]) == digest]
         tasks = tuple(
-            Task(row.get("TaskId") or "", row["Status"].strip().upper(), to_int(row.get("FinishTime")) if row.get("Target") else None)
-            for row in ours
+            Task(row.get("TaskId") or "", row["Status"].strip().upper(), to_int(row.get("FinishTime")) if of == digest else None)
+            for row in answer.rows
+            if (of := normalise_digest(row.get("Target") or "")) in {"", digest} or (requested and row.get("TaskId") == requested)
         )
         with self._lock:
             self._tasks[digest] = tasks
@@ -279,6 +284,14 @@ class ScanDesk:
                 if self._slots.acquire(timeout=min(_SLICE_S, max(0.001, wait.deadline.remaining))):
                     return True
         return False
+
+
+def not_behind(server_ms: int | None) -> int | None:
+    """Return a time of the server of just now, for what must be no older than now: a `Date` far behind ours would take what is older.
+
+    Ours counts less what clocks may differ: one that is further ahead than that only has the run wait for more than it must.
+    """
+    return None if server_ms is None else max(server_ms, int(time.time() * 1000) - MAX_SKEW_S * 1000)
 
 
 def _lacking(why: str) -> Lacking:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from ci_gate.errors import IncompleteError
 from ci_gate.model import Entry, EvidenceRules, Image, Proof, ProofState
 from ci_gate.security_center.criteria import INSTANCES
-from ci_gate.security_center.images import FINE_RESULTS, Sight, has_failed, is_fatal, look_again, runs
+from ci_gate.security_center.images import FINE_RESULTS, Sight, has_failed, is_fatal, look_again, runs, scans_of
 from ci_gate.security_center.scan_requests import (
     FAILED,
     HOW_TO_SCAN,
     JOINED,
+    MAX_SKEW_S,
     UNSUPPORTED,
     Lacking,
     NotYet,
@@ -22,6 +23,7 @@ from ci_gate.security_center.scan_requests import (
     ScanRequest,
     Target,
     Task,
+    not_behind,
 )
 
 if TYPE_CHECKING:
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from ci_gate.security_center.scan_requests import ScanDesk
     from ci_gate.security_center.waiting import Wait
 
-_MAX_SKEW_S = 300
 _TRUNCATED_MS = 1000  # the server's `Date` has whole seconds
 _LOOKS_AT_LAG = 2  # the listing may lag behind the task
 _MORE_TIME = "Try again later, or give the run more time with --timeout."
@@ -130,8 +131,8 @@ class _Scan:
             return _Progress.FAILED
         self._note_repeat()
         self._note_running()
-        if self._runs or self.running - set(self.image.uuids):
-            return _Progress.WAITING  # one that was seen running, and is gone, has not ended
+        if self._runs or self.running - {entry.uuid for entry in self.image.entries if entry.scan_status.strip()}:
+            return _Progress.WAITING  # one that was seen running, and is gone or has no state any more, has not ended
         if self._failed_meanwhile is not None:
             return _Progress.FAILED
         if self.request is None:
@@ -221,12 +222,12 @@ class _Scan:
 
     def _has_moved(self) -> bool:
         """Whether the listing tells of another scan than before the request; an image that was not listed then had none."""
-        return bool(self.running) or self.before is None or _scan_state(self.image) != _scan_state(self.before)
+        return bool(self.running) or self.before is None or scans_of(self.image) != scans_of(self.before)
 
     @property
     def _now_ms(self) -> float:
         """The server's time of this look, a little early; infinite where the server does not tell."""
-        now_ms = self.images.transport.server_ms
+        now_ms = not_behind(self.images.transport.server_ms)
         return math.inf if now_ms is None else now_ms - _TRUNCATED_MS
 
     def _expect_after(self, moment_ms: float) -> None:
@@ -241,10 +242,12 @@ class _Scan:
     def _is_later(self) -> bool:
         """Whether the scan that is listed is no older one than that which is waited for, by its time; any is, where nothing is known.
 
-        Of entries that were seen running, each must be: one has not ended by the success of another.
+        Of the entry that a scan was asked for, and of those that were seen running, each must be: one has not ended by the success of
+        another.
         """
-        ran = [entry.last_scan_ms for entry in self.image.entries if entry.uuid in self.running]
-        return self.since_ms == -math.inf or all(last is not None and last >= self.since_ms for last in ran or [self.image.last_scan_ms])
+        awaited = self.running if self.request is None else self.running | {self.image.uuid}
+        times = [entry.last_scan_ms for entry in self.image.entries if entry.uuid in awaited] or [self.image.last_scan_ms]
+        return self.since_ms == -math.inf or all(last is not None and last >= self.since_ms for last in times)
 
     @property
     def _has_ended(self) -> bool:
@@ -263,7 +266,7 @@ class _Scan:
             return None
         if any(task.status != "SUCCESS" for task in self.tasks):
             return None
-        latest_ms = self.ended_ms + _MAX_SKEW_S * 1000
+        latest_ms = self.ended_ms + MAX_SKEW_S * 1000
         return next((task for task in self.tasks if task.finished_ms is not None and self.ran_ms <= task.finished_ms <= latest_ms), None)
 
     def _is_requested_one(self) -> bool:
@@ -280,9 +283,11 @@ class _Scan:
         """Whether its time shows that the listed scan is that of before, or ended before the request by more than clocks differ."""
         last, before = self.image.last_scan_ms, self.before.last_scan_ms if self.before is not None else None
         asked = self.request.at_ms if self.request is not None else None
+        if (told := _told(self.image)) and told <= _told(self.before):
+            return True
         if last is None or None in self._times:
             return False
-        return (before is not None and last <= before) or (asked is not None and last < asked - _MAX_SKEW_S * 1000)
+        return (before is not None and last <= before) or (asked is not None and last < asked - MAX_SKEW_S * 1000)
 
     # --- what is done ---
 
@@ -321,13 +326,13 @@ class _Scan:
         if self.request is not None:
             self.tasks = self._tasks_now()  # before the listing, which then is no older than what the tasks say
         sight = look_again(self.images, self.image, self.deadline)
-        self.image = sight.image
+        self.image = replace(sight.image, scan_requested=True)  # it was waited for: its end is news, whatever its time
         if self.request is None and self.running and self._status == "SUCCESS" and not self._is_later():
             self.tasks = self._tasks_now()  # it was seen running, and only they can tell that it has ended
         return sight
 
     def _tasks_now(self) -> tuple[Task, ...]:
-        return self.desk.tasks(self.image.digest, self.deadline)
+        return self.desk.tasks(self.image.digest, self.deadline, "" if self.request is None else self.request.task)
 
     def _say(self) -> None:
         if self.queue:
@@ -346,7 +351,7 @@ class _Scan:
         """
         image = self.image
         age_s = self._age_s()
-        requested = "joined" if self.running else "no"
+        requested = "joined" if image.scan_requested else "no"
         ended, task = None, ""
         if self.request is not None:
             requested, task = "joined" if self.request.joined else "yes", self.request.task
@@ -363,13 +368,13 @@ class _Scan:
             ("polls", self.wait.polls),
             ("waited_s", round(self.wait.waited_s)),
         )
-        said = {"yes": "; this run asked for it", "joined": "; it was under way already, and this run waited for it"}.get(requested, "")
+        said = {"yes": "; this run asked for it", "joined": "; it was on its way already, and this run waited for it"}.get(requested, "")
         if ended is not None:
             said += "; that it ended is shown by its task alone, LastScanTime is no later"
         notes = "".join(f"; {note}" for note in (self.lacking, *(self.desk.notes if self.request is not None else ())) if note)
         finished = "the scan finished" + ("" if age_s is None else f" {max(0, age_s)} s ago")
         proof = Proof("scanned", ProofState.HELD, f"{finished}{said}{notes}", figures)
-        return replace(image, scan_requested=requested != "no"), proof
+        return image, proof
 
     def _failed(self) -> IncompleteError:
         """Say of what kind of scan the image has that it does not count."""
@@ -418,11 +423,14 @@ class _Scan:
         allowed, age_s = self.rules.max_scan_age_s, self._age_s()
         if allowed is None:
             return None
-        if age_s is None or age_s < -_MAX_SKEW_S:
+        if age_s is None or age_s < -MAX_SKEW_S:
             return "the age of the scan cannot be told: the service sent no time of it, or one in the future"
         return f"the scan is {age_s} s old, the policy allows {allowed:.0f} s" if age_s > allowed else None
 
 
-def _scan_state(image: Image) -> tuple[str, str, int | None]:
-    """Return what tells one scan of an image from another."""
-    return image.scan_status.strip().upper(), image.scan_result.strip().upper(), image.last_scan_ms
+def _told(image: Image | None) -> set[int]:
+    """Return the times, in whatever units, that are told of the entry that a scan was asked for."""
+    entries = () if image is None else image.entries
+    return {
+        entry.last_scan_told for entry in entries if image is not None and entry.uuid == image.uuid and entry.last_scan_told is not None
+    }

@@ -46,6 +46,7 @@ class SecurityCenter:
         self._account = AccountSettings(transport)
         self._desk = ScanDesk(transport, ScanMode(scan))
         self._closed_desk = ScanDesk(transport, ScanMode.NEVER)
+        self._chosen: set[str] = set()  # uuids that the user named
         self._names: dict[str, str] = {}  # of images by their uuid: what is said of them names them as the user does
 
     def find_image(
@@ -59,6 +60,7 @@ class SecurityCenter:
             refuse_personal_edition(reference)
         if uuid is not None:
             image, proof = find_by_uuid(self._images, uuid, reference, deadline)
+            self._chosen.add(uuid)
         elif reference is None:
             raise UsageError("no image was named", advice="Give an image reference, or --image-uuid.")
         else:
@@ -67,7 +69,6 @@ class SecurityCenter:
             image, proof, request = find_or_await(self._images, desk, reference, rules, wait)
             if request is not None:
                 desk.keep(image.uuid, request)
-                image = replace(image, scan_requested=True)
         self._names[image.uuid] = str(reference) if reference is not None else f"uuid {image.uuid}"
         return image, proof
 
@@ -85,11 +86,11 @@ class SecurityCenter:
         return self._desk if rules.may_request_scan else self._closed_desk
 
     def confirm(self, image: Image, reference: ImageReference | None, deadline: Deadline) -> None:
-        """Make sure that the image is still there with the scan whose findings were read, and that a tag still means it.
+        """Make sure that the image is still there with the scan whose findings were read, and that the reference still means it alone.
 
-        :raises IncompleteError: if it is gone, was scanned again meanwhile, or if its tag moved.
+        :raises IncompleteError: if it is gone, was scanned again meanwhile, or if the reference means another image, or several, now.
         """
-        confirm(self._images, image, reference, deadline)
+        confirm(self._images, image, reference, deadline, by_uuid=image.uuid in self._chosen)
 
     def read_findings(self, image: Image, rules: EvidenceRules, deadline: Deadline) -> Inventory:
         """Read every finding, and what the account's settings say of them, side by side."""

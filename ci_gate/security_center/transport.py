@@ -51,7 +51,10 @@ _FORBIDDEN_CODE = re.compile(r"NoPermission|Forbidden|Unauthorized|NotAuthorized
 _THROTTLED_CODE = re.compile(r"Throttling|TooManyRequests|QpsLimit", re.IGNORECASE)
 _NO_CODE = "none"
 _PASSING_CODE = re.compile(r"ServiceUnavailable|InternalError|ServerError|ServiceTimeout|RequestTimeout", re.IGNORECASE)
-_PARAMETER_CODE = re.compile(r"SensitiveFileKey|(Missing|Mandatory|Invalid|Illegal)Param|ParameterMissing", re.IGNORECASE)
+# Of the key, or of no parameter by name: one that names another is no refusal for want of the key.
+_PARAMETER_CODE = re.compile(
+    r"SensitiveFileKey|^((Missing|Mandatory|Invalid|Illegal)Param(eter)?s?(Value)?|ParameterMissing)$", re.IGNORECASE
+)
 
 HOW_TO_GIVE_CREDENTIALS = (
     "Give credentials in one of these ways: OIDC of the CI platform (ALIBABA_CLOUD_ROLE_ARN, ALIBABA_CLOUD_OIDC_PROVIDER_ARN and "

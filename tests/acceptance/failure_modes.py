@@ -409,7 +409,7 @@ SECTIONS: dict[str, tuple[Row, ...]] = {
             PASSED,
             DEPLOY,
             world(images=(image(FOUND, scan=[{"status": "A_NEW_WORD", "for_calls": 2}, {"last": "now"}]),)),
-            besides="it was under way already, and this run waited for it",
+            besides="it was on its way already, and this run waited for it",
             **UNSETTLED,
         ),
         Row(

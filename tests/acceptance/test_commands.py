@@ -310,10 +310,14 @@ def test_whoever_reads_a_list_may_have_read_enough_of_it_but_a_report_must_arriv
     assert ("error" in done.stderr) == (code in {3, 30})
 
 
-def test_a_stream_that_is_full_is_an_error_for_a_list_too(gate):
-    line = f"'{COMMAND}' keys >/dev/full"
+@pytest.mark.parametrize("arguments", ["keys", "--version", "check --help"])
+def test_a_stream_that_is_full_is_an_error_for_a_list_too(gate, arguments):
+    line = f"'{COMMAND}' {arguments} >/dev/full"
 
-    assert 30 == subprocess.run(["sh", "-c", line], env=gate.environment(), capture_output=True, timeout=60, check=False).returncode
+    done = subprocess.run(["sh", "-c", line], env=gate.environment(), capture_output=True, timeout=60, check=False)
+
+    assert 30 == done.returncode
+    assert b"standard output could not be written: No space left on device" in done.stderr
 
 
 def test_a_pipe_is_read_as_a_policy_and_refused_as_a_result(gate):

@@ -189,6 +189,8 @@ def test_files_of_another_key_cannot_be_trusted_whatever_the_policy_accepts():
     ("status", "code", "expected"),
     [
         (400, "MissingSensitiveFileKey", ExitCode.PASSED),
+        (400, "InvalidParameter", ExitCode.PASSED),
+        (400, "InvalidParameter.ImageUuid", ExitCode.PROTOCOL),
         (400, "InvalidImageUuid.NotFound", ExitCode.PROTOCOL),
         (404, "InvalidAction.NotFound", ExitCode.PROTOCOL),
         (409, "Conflict", ExitCode.PROTOCOL),

@@ -175,6 +175,27 @@ def test_an_image_whose_last_scan_failed_is_scanned_again(status):
     assert "yes" == run.figure("scanned")
 
 
+AGO = {"status": "SUCCESS", "last": "2m ago"}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"scan": [AGO], "listed_after": {"calls": 3}},
+        {"scan": [{"status": None, "for_calls": 3}, AGO]},
+        {"scan": [{"status": "FAIL", "last": "2h ago", "for_calls": 3}, AGO]},
+        {"scan": [{"status": "SUCCESS", "last": "2h ago", "for_calls": 3}, AGO]},
+    ],
+)
+def test_what_was_waited_for_is_read_again_whatever_its_time_though_nobody_saw_it_run(fields):
+    late = image(PEM, findings_after_calls=2, **fields)
+
+    run = decide(late, repositories=[REPOSITORY], evidence={"max_scan_age": "1h"}, account={"deny_actions": [ASK]})
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert "joined" == run.figure("scanned")
+
+
 # --- never ---
 
 
@@ -274,6 +295,21 @@ def test_our_own_task_proves_the_success_where_the_listing_has_no_time(where, en
 
     assert ExitCode.PASSED is proven.code, proven.what
     assert ExitCode.INCOMPLETE is unproven.code, unproven.what
+
+
+def test_our_own_task_proves_nothing_where_the_time_stays_what_it_was_in_whatever_units():
+    seconds = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "LastScanTime", "value": 1_790_000_000}
+
+    run = decide(image(), scan="always", seconds=40, faults=[STARTED, body(TASKS, _task("SUCCESS")), seconds])
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+
+
+def test_our_own_task_fails_whatever_it_says_that_it_was_of():
+    run = decide(image(), scan="always", seconds=60, faults=[STARTED, body(TASKS, _task("FAIL", Target=NAME)), NEW_TIME])
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+    assert "ended with FAIL" in run.what
 
 
 def test_findings_of_the_scan_before_are_not_taken_for_those_of_the_new_one():
@@ -526,6 +562,34 @@ def test_an_entry_that_appears_while_the_findings_are_read_is_never_a_pass():
 
     assert ExitCode.INCOMPLETE is run.code
     assert "listed anew" in run.what
+
+
+def test_a_scan_while_the_findings_are_read_is_seen_by_its_time_in_whatever_units():
+    seconds = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "LastScanTime"}
+    faults = [{**seconds, "value": 1_790_000_000, "times": 1}, {**seconds, "value": 1_790_000_060, "from_call": 2}]
+
+    run = decide(image(), faults=faults)
+
+    assert ExitCode.INCOMPLETE is run.code
+    assert "scanned again" in run.what
+
+
+@pytest.mark.parametrize(("uuid", "code"), [(None, ExitCode.INCOMPLETE), ("cd" * 16, ExitCode.PASSED)])
+def test_an_image_of_that_name_that_appears_in_another_place_is_never_a_pass_unless_the_uuid_is_named(uuid, code):
+    other = image(PEM, instance_id="cri-other", listed_after={"calls": 2 if uuid else 1})
+
+    run = decide(image(uuid="cd" * 16), other, uuid=uuid)
+
+    assert code is run.code, run.what
+    assert uuid or "ambiguous" in run.what
+
+
+def test_what_was_read_of_an_image_that_is_replaced_is_not_judged():
+    run = decide(image(PEM, delisted_after_calls=1))
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+    assert "it is no longer listed" in run.what
+    assert not run.result.verdict.decisions
 
 
 # --- scans that end otherwise ---
@@ -999,6 +1063,17 @@ def test_a_saved_result_that_contradicts_itself_about_the_request_does_not_load(
 
     assert 3 == finished.code
     assert said in finished.err
+
+
+def test_a_saved_result_of_a_scan_that_was_waited_for_and_not_looked_at_again_does_not_load(gate):
+    assert 0 == gate.check(gate.world(image()), "-p", gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\n")).code
+    saved = gate.folder / "reports" / "result.json"
+    saved.write_text(saved.read_text("utf-8").replace('"polls": 0', '"polls": 3'), "utf-8")
+
+    finished = gate.run("replay", saved)
+
+    assert 3 == finished.code
+    assert "was not looked at again" in finished.err
 
 
 def test_a_bare_refusal_says_both_things_that_it_can_mean():

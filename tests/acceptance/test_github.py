@@ -139,6 +139,15 @@ def test_a_command_line_that_is_refused_is_handed_on_as_undecided(step, argument
     assert "::error title=ci-gate%3A undecided::" in finished.err
 
 
+def test_what_others_wrote_without_a_newline_does_not_swallow_what_is_appended(step, gate):
+    (gate.folder / "out").write_text("k<<E\nv\nE", "utf-8")
+
+    finished, out, _ = step()
+
+    assert 0 == finished.code, finished.err
+    assert ("v", "passed") == (out["k"], out["verdict"])
+
+
 def test_a_refusal_leaves_no_output_of_an_earlier_check(step):
     _, before, _ = step(world=(image(DENIED),))
     finished, out, _ = step(REFERENCE, "--timeout", "soon")

@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -66,21 +67,18 @@ def write_result(folder: Path, verdict: str, kind: str) -> None:
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_path, shell):
     """pip is a spy here: `make platforms` installs for real."""
-    (tmp_path / "environment" / "bin").mkdir(parents=True)
-    spy = tmp_path / "environment" / "bin" / "python"
-    spy.write_text('#!/usr/bin/env bash\n{ echo "RUN $*"; env; } >&2\n', "utf-8")
-    spy.chmod(0o755)
+    spy = pip_spy(tmp_path)
     obeyed = dict.fromkeys(("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"), "x")
     others = dict.fromkeys(("PIP_PYTHON", "PIP_TARGET", "PIP_target", "PIP_no-deps", "PIP_DRY-RUN", "PYTHONPATH", "PYTHONHOME"), "x")
     hostile = {"NOTE": "\nPIP_X PATH=/nowhere\nPYTHONPATH"}
-    (tmp_path / "downloads" / "wheels").mkdir(parents=True)
-    (tmp_path / "downloads" / "http-v2").mkdir()
-    run = [shell, ROOT / "install.sh", tmp_path / "environment", spy]
+    downloads = tmp_path / "downloads" / "ci-gate-downloads"
+    for folder in (downloads / "wheels", downloads / "http-v2", tmp_path / "downloads" / "of-somebody"):
+        folder.mkdir(parents=True)
 
     environment = {"PATH": os.environ["PATH"], **obeyed, **others, **hostile}
     kept, cached = (
-        subprocess.run([*run, *more], env=environment, capture_output=True, text=True, check=True).stderr
-        for more in ([], [tmp_path / "downloads"])
+        subprocess.run([shell, ROOT / "install.sh", *arguments], env=environment, capture_output=True, text=True, check=True).stderr
+        for arguments in ([tmp_path / "environment", spy], [tmp_path / "another", spy, tmp_path / "downloads"])
     )
 
     assert obeyed.keys() == {name for name in {**obeyed, **others} if re.search(f"^{name}=x$", kept, re.MULTILINE)}
@@ -88,8 +86,61 @@ def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_
     assert (f"-I -m venv {tmp_path / 'environment'}", "-I -m ci_gate --version") == (venv, version)
     assert all(install.startswith("-I -m pip install ") and "--no-cache-dir" in install for install in installs)
     assert [True, True, False] == ["--require-hashes" in install for install in installs]
-    assert 3 == cached.count(f"--cache-dir={tmp_path / 'downloads'}")
-    assert ["http-v2"] == [path.name for path in (tmp_path / "downloads").iterdir()], "pip would take such a wheel at its word"
+    assert 3 == cached.count(f"--cache-dir={downloads} ")
+    assert ["http-v2"] == [path.name for path in downloads.iterdir()], "pip would take such a wheel at its word"
+    assert (tmp_path / "downloads" / "of-somebody").is_dir()
+
+
+def pip_spy(folder: Path) -> Path:
+    """A Python whose environments are spies, too: it says what is run, and runs only what is read from standard input."""
+    spy = folder / "spy"
+    venv = f'if [ "$3" = venv ]; then mkdir -p "$4/bin"; cp "{spy}" "$4/bin/python"; fi'
+    spy.write_text(
+        f'#!/usr/bin/env bash\nif [ "$2" = - ]; then exec "{sys.executable}" "$@"; fi\n{{ echo "RUN $*"; env; }} >&2\n{venv}\n', "utf-8"
+    )
+    spy.chmod(0o755)
+    return spy
+
+
+@pytest.mark.parametrize("where", ["home/.config/pip/pip.conf", "given"])
+def test_the_installation_obeys_of_pips_configuration_only_where_and_how_to_fetch(tmp_path, where):
+    (tmp_path / where).parent.mkdir(parents=True, exist_ok=True)
+    asked = "[global]\nindex-url = https://u:p@global.example/\ntimeout = 7\ncert = x\nlog = evil\n"
+    (tmp_path / where).write_text(f"{asked}[install]\nindex-url = https://example.com/\nproxy = it's\nrequirement = evil.txt\n", "utf-8")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), "PIP_CERT": "y"}
+    if where == "given":
+        environment["PIP_CONFIG_FILE"] = str(tmp_path / where)
+    run = ["sh", ROOT / "install.sh", tmp_path / "environment", pip_spy(tmp_path)]
+
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+
+    _, *installs = re.split("RUN -I -m (?:pip install|ci_gate)", done.stderr)[:-1]
+    obeyed = {"PIP_CONFIG_FILE=/dev/null", "PIP_INDEX_URL=https://example.com/", "PIP_PROXY=it's", "PIP_TIMEOUT=7", "PIP_CERT=y"}
+    assert [obeyed] * 3 == [{line for line in install.splitlines() if line.startswith("PIP_")} for install in installs]
+
+
+def test_a_configuration_of_pip_that_cannot_be_read_is_not_quoted(tmp_path):
+    (tmp_path / "given").write_text("index-url = https://u:p@of.example/\n", "utf-8")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PIP_CONFIG_FILE": str(tmp_path / "given")}
+    run = ["sh", ROOT / "install.sh", tmp_path / "environment", pip_spy(tmp_path)]
+
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
+
+    assert 1 == done.returncode
+    assert "u:p@" not in done.stderr
+    assert "cannot be read" in done.stderr
+
+
+def test_the_installation_takes_no_environment_with_something_in_it_and_no_link_for_downloads(tmp_path):
+    spy = pip_spy(tmp_path)
+    (tmp_path / "taken" / "bin").mkdir(parents=True)
+    (tmp_path / "ci-gate-downloads").symlink_to(tmp_path / "taken")
+
+    for arguments in ([tmp_path / "taken", spy], [tmp_path / "new", spy, tmp_path]):
+        done = subprocess.run(["sh", ROOT / "install.sh", *arguments], env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+        assert (2, False) == (done.returncode, b"RUN" in done.stderr)
+
+    assert (tmp_path / "taken" / "bin").is_dir()
 
 
 # --- GitHub ---------------------------------------------------------------------------------------------------------------------------
@@ -341,6 +392,7 @@ def test_the_gitlab_job_ends_with_the_code_of_the_gate_and_leaves_its_artifacts(
     assert not list((gate.folder / "home").iterdir()), "the job leaves something behind"
 
     handed = load_yaml(ROOT / ".gitlab-ci-template.yml")[".ci-gate-findings"]
+    assert "empty" == handed["variables"]["GIT_STRATEGY"], "a report that an earlier pipeline left could be handed over"
     findings = subprocess.run([shell], input=gitlab_script(handed), cwd=gate.folder, capture_output=True, text=True, check=False)
     assert (0 if verdict != "undecided" else 1) == findings.returncode
     assert (gate.folder / handed["artifacts"]["reports"]["secret_detection"]).exists()

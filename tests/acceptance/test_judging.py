@@ -216,6 +216,25 @@ class TestSince:
         assert "undecided" == finished.result["verdict"]
         assert ["counted"] == [decision for _, decision, _ in decisions(finished)]
 
+    def test_a_deployed_image_whose_findings_do_not_add_up_forgives_none(self, gate):
+        then = {**older(PEM), "uuid": "older"}
+        fault = {"action": "DescribeImageSensitiveFileByKey", "kind": "total", "key": "", "image_uuid": "older", "by": -1}
+        policy = gate.policy(self.policy.replace("settle: 0s", "settle: 0s, inferred: warn"))
+
+        finished = gate.check(gate.world(image(PEM), then, faults=[fault]), "-p", policy, "--since", OLDER_REFERENCE)
+
+        assert 20 == finished.code, finished.err
+        assert "do not add up" in finished.err
+
+    def test_a_finding_that_two_uuids_of_the_deployed_image_tell_otherwise_forgives_one(self, gate):
+        twin = {**older({**PEM, "risk_level": "low"}), "uuid": "ab" * 16, "reference": f"{OLDER}-too"}
+        world = gate.world(image({**PEM, "times": 2}), older(PEM), twin)
+
+        finished = gate.check(world, "-p", gate.policy(self.policy), "--since", OLDER_REFERENCE)
+
+        assert 10 == finished.code, finished.err
+        assert 1 == finished.result["images"][0]["compared"]["findings"]
+
     def test_a_denied_key_blocks_though_the_deployed_image_cannot_be_read(self, gate):
         world = gate.world(image(finding("aws_access_key", "/k", "low")))
 

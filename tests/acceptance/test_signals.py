@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
+import subprocess
 import time
+from contextlib import suppress
 
 import pytest
 from junitparser import JUnitXml
-from support import DIGEST, NAME, REFERENCE, image
+from support import COMMAND, DIGEST, NAME, REFERENCE, image
 
 REPOSITORY = {"reference": "registry.example.com/shop/api"}
 UNENDING = [{"status": "PRE_ANALYZER", "progress": 40}]
@@ -78,3 +82,38 @@ def test_what_is_decided_of_several_images_when_the_run_is_ended_is_kept(gate):
     replayed = gate.run("replay", "reports/result.json", "-o", "json=again.json")
     assert 20 == replayed.code, replayed.err
     assert 20 == gate.run("replay", "again.json").code
+
+
+def test_hanging_up_ends_a_run_in_reports(gate):
+    world = gate.world(image(scan=UNENDING))
+
+    ended, *_ = interrupted(gate, world, ("scan PRE_ANALYZER",), signal.SIGHUP, REFERENCE)
+
+    result = json.loads((gate.folder / "reports" / "result.json").read_text("utf-8"))
+    assert (143, 143) == (ended, result["exit_code"])
+    assert "ended by SIGHUP" in result["causes"][0]["what"]
+
+
+def test_behind_its_reports_no_signal_changes_the_exit_code_nor_holds_it_up(gate):
+    """What is said last goes to a pipe that nobody reads, so that the run waits for a while."""
+    world, result = gate.world(image()), gate.folder / "reports" / "result.json"
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * select.PIPE_BUF)
+    os.set_blocking(writing, True)
+    line = [COMMAND, "check", REFERENCE, f"--emulate={world}", "--report-dir", "reports"]
+
+    with subprocess.Popen(line, cwd=gate.folder, env=gate.environment(), stderr=writing) as process:
+        os.close(writing)
+        until = time.monotonic() + 30
+        while not (result.exists() and '"verdict": "passed"' in result.read_text("utf-8")) and time.monotonic() < until:
+            time.sleep(0.01)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            time.sleep(0.3)
+            process.send_signal(number)
+        code = process.wait(timeout=10)
+    os.close(reading)
+
+    assert 0 == code

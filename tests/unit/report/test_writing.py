@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import stat
 import subprocess
@@ -10,13 +11,14 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 from runs import RUNS
 
 from ci_gate import report
+from ci_gate.deadline import Deadline
 from ci_gate.errors import ExitCode
 from ci_gate.report import FORMATS, Format, ReportsError, Target, is_stream, pour, render, write_placeholders, write_reports
 
@@ -241,6 +243,16 @@ def test_importing_the_reports_imports_no_renderer():
     assert "[]" == done.stdout.strip()
 
 
+@contextmanager
+def no_file_larger_than(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def _read(descriptor, pause_s):
     while os.read(descriptor, select.PIPE_BUF):
         time.sleep(pause_s)
@@ -250,16 +262,81 @@ def _read(descriptor, pause_s):
 @pytest.mark.parametrize(
     ("pause_s", "pieces", "fine"), [(1, 1_000, False), (0.02, 100, False), (0.0005, 100, True)], ids=["stops", "slow", "reads"]
 )
-def test_a_reader_that_takes_nothing_or_too_little_is_given_up(monkeypatch, pause_s, pieces, fine):
-    monkeypatch.setattr(report, "_IDLE_S", 0.3)
-    monkeypatch.setattr(report, "_LEAST_RATE", 1_000_000)
+def test_a_reader_that_takes_nothing_or_too_little_is_given_up(pause_s, pieces, fine):
     content = b"x" * pieces * select.PIPE_BUF  # more than a pipe holds
     reading, writing = os.pipe()
     reader = threading.Thread(target=_read, args=(reading, pause_s), daemon=True)
     reader.start()
 
     started = time.monotonic()
-    with os.fdopen(writing, "wb"), nullcontext() if fine else pytest.raises(TimeoutError, match="nobody reads it"):
-        pour(writing, content)
+    with os.fdopen(writing, "wb"), nullcontext() if fine else pytest.raises(TimeoutError, match="did not take it in time"):
+        pour(writing, content, Deadline(0.7))
 
-    assert time.monotonic() - started < 2  # by its size, a reader of a thousand pieces has four seconds
+    assert time.monotonic() - started < 2
+
+
+def test_of_a_file_that_takes_no_more_the_beginning_is_cut_off_again(tmp_path):
+    path = tmp_path / "out"
+    with path.open("wb", buffering=0) as stream:
+        stream.write(b"before\n")
+        with no_file_larger_than(1_000), pytest.raises(OSError, match="too large"):
+            pour(stream.fileno(), b"passed" * 1_000, Deadline(1))
+        stream.write(b"behind\n")
+
+    assert b"before\nbehind\n" == path.read_bytes()
+
+
+def test_readers_have_as_long_as_they_are_given_to_open_a_pipe_too(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    started = time.monotonic()
+
+    with pytest.raises(ReportsError, match="nobody reads it"):
+        write_reports([Target("json", str(tmp_path / "pipe"))], RUN, 0.1)
+
+    assert time.monotonic() - started < 1
+
+
+def test_where_no_placeholder_fits_yesterdays_reports_are_removed(tmp_path):
+    targets = _targets(tmp_path)
+    write_reports(targets, RUNS["passed"])
+
+    with no_file_larger_than(10), pytest.raises(ReportsError):
+        write_placeholders(targets, RUNS["unfinished"])
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_placeholder_that_cannot_be_written_costs_no_other(tmp_path):
+    (tmp_path / "summary.md").mkdir()
+
+    with pytest.raises(ReportsError):
+        write_placeholders(_targets(tmp_path), RUNS["unfinished"])
+
+    assert "the run did not finish" in (tmp_path / "result.json").read_text("utf-8")
+
+
+def test_folders_may_be_as_many_as_a_path_holds(tmp_path):
+    room = (os.pathconf(tmp_path, "PC_PATH_MAX") - len(str(tmp_path)) - 100) // 2
+    folder = tmp_path.joinpath(*"a" * min(room, 1_500))
+
+    write_reports([Target("json", str(folder / "r.json"))], RUN)
+
+    (folder / "r.json").unlink()
+    for each in (folder, *folder.parents)[: len(folder.parts) - len(tmp_path.parts)]:
+        each.rmdir()  # what removes the folders of tests goes down by recursion
+
+
+def test_whatever_goes_wrong_with_one_report_does_not_cost_the_others(tmp_path, monkeypatch):
+    replace = os.replace
+
+    def broken(temporary, path):
+        if path.name == "summary.md":
+            raise RecursionError
+        replace(temporary, path)
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(ReportsError, match="RecursionError") as raised:
+        write_reports(_targets(tmp_path), RUN)
+
+    assert [ExitCode.REPORT_FAILED] == [cause.code for cause in raised.value.causes]
+    assert {"junit.xml", "result.json"} == {path.name for path in tmp_path.iterdir()}

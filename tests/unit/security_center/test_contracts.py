@@ -37,6 +37,14 @@ def test_an_answer_that_keeps_its_contract_is_accepted():
     assert (1, 1, "R-1", 5) == (len(answer.rows), answer.page_info.total, answer.request_id, answer.server_ms)
 
 
+def test_a_task_that_runs_may_have_an_empty_time_of_its_end():
+    rows = [{"Status": "PROCESSING", "StartTime": 7, "FinishTime": ""}]
+
+    assert 1 == len(judge("DescribeImageLatestScanTask", {"Task": rows}, "R-1", 5).rows)
+    with pytest.raises(ProtocolError):
+        judge("DescribeImageLatestScanTask", {"Task": [{**rows[0], "FinishTime": "soon"}]}, "R-1", 5)
+
+
 def test_numbers_that_come_as_text_are_numbers():
     body = _broken(("PageInfo",), {"CurrentPage": "1", "PageSize": "20", "TotalCount": "1"})
 

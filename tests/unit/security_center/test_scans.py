@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from ci_gate.errors import IncompleteError, ProtocolError
 from ci_gate.model import Entry, EvidenceRules, Image
 from ci_gate.security_center import scans
 from ci_gate.security_center.contracts import Answer
-from ci_gate.security_center.scan_requests import NotYet, ScanMode, ScanRequest, Target, Task, _judge
+from ci_gate.security_center.scan_requests import NotYet, ScanMode, ScanRequest, Target, Task, _judge, not_behind
 from ci_gate.security_center.scans import _Progress, _Scan
 from ci_gate.security_center.waiting import Wait
 
@@ -119,6 +120,21 @@ def test_a_scan_that_was_joined_ended_after_the_request(image, before, seen_runn
     assert done is (_Progress.DONE in looks(scan(image, JOINED, before=before, seen_running=seen_running)))
 
 
+@pytest.mark.parametrize(("own", "done"), [(OLD, False), (NEW, True)])
+def test_a_scan_that_was_asked_for_has_not_ended_by_that_of_another_entry(own, done):
+    other = Entry("v", scan_status="SUCCESS", last_scan_ms=NEW.last_scan_ms)
+
+    assert done is (_Progress.DONE in looks(scan(replace(NEW, entries=own.entries | {other}), before=OLD)))
+
+
+@pytest.mark.parametrize("tasks", [(), (Task("t", "SUCCESS", ASKED_MS + 80_000),)])
+def test_an_entry_that_was_seen_running_has_not_ended_by_having_no_state(tasks):
+    one = scan(replace(NEW, entries=UNSCANNED.entries | {Entry("v", scan_status="SUCCESS", last_scan_ms=NEW.last_scan_ms)}), None)
+    one.running, one.since_ms, one.ran_ms, one.tasks = frozenset({"u", "v"}), ASKED_MS, ASKED_MS + 70_000, tasks
+
+    assert _Progress.DONE not in looks(one)
+
+
 @pytest.mark.parametrize("status", ["FAIL", "TIMEOUT", "TIMOUT", "fail"])
 def test_a_failure_of_before_is_not_that_of_the_request(status):
     stale = listed(status, ASKED_MS - 3_600_000)
@@ -151,6 +167,15 @@ def test_what_was_seen_running_before_a_request_says_nothing_of_a_scan_that_is_j
     one._ask(sight)
 
     assert _Progress.DONE not in looks(one)
+
+
+def test_what_must_be_no_older_than_now_is_not_as_old_as_a_servers_clock_that_is_far_behind(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: ASKED_MS / 1000)
+
+    assert [ASKED_MS + 60_000, ASKED_MS - 300_000, ASKED_MS - 300_000] == [
+        not_behind(ASKED_MS + off) for off in (60_000, -300_000, -840_000)
+    ]
+    assert not_behind(None) is None
 
 
 def _answer(**data):
