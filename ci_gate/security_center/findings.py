@@ -49,6 +49,7 @@ class _Pass:
     keys: Listing
     files: tuple[Listing, ...]
     added: tuple[Row, ...] = ()
+    findings: tuple[Finding, ...] | None = None  # of all files but the added ones, made while the last calls were under way
     second_route: str = "not asked"
     second_total: int | None = None
     disagreements: tuple[str, ...] = ()
@@ -72,9 +73,10 @@ def read_findings(transport: Transport, image: Image, rules: EvidenceRules, scan
         # Something may have been written meanwhile: what still disagrees after a pause is not believed.
         found = _keeping(found, _read_pass(transport, image, scan_range, deadline, found.promised))
     proofs = [_complete(found), _consistent(found, rules)]
+    findings = _findings(found.rows) if found.added or found.findings is None else found.findings
     if found.failure is not None and found.failure not in found.causes:
-        return Inventory(_findings(found.rows), tuple(proofs), (*found.causes, found.failure))
-    return Inventory(_findings(found.rows), tuple(proofs), found.causes)
+        return Inventory(findings, tuple(proofs), (*found.causes, found.failure))
+    return Inventory(findings, tuple(proofs), found.causes)
 
 
 def read_all_entries(transport: Transport, image: Image, rules: EvidenceRules, scan_range: ScanRange, deadline: Deadline) -> Inventory:
@@ -217,12 +219,17 @@ def _read_pass(
     if found.causes:
         return found
     everything = Request(FILES, common)
-    after, second = run_together(
-        (partial(_listing_of, transport, keys_request, deadline), partial(_glance_or_error, transport, everything, deadline))
+    after, second, findings = run_together(
+        (
+            partial(_listing_of, transport, keys_request, deadline),
+            partial(_glance_or_error, transport, everything, deadline),
+            partial(_findings, found.rows),
+        )
     )
     assert isinstance(after, Listing)
     assert isinstance(second, Glance | GateError)
-    return _hold_against(transport, found, after, everything, second, deadline)
+    assert isinstance(findings, tuple)
+    return _hold_against(transport, replace(found, findings=findings), after, everything, second, deadline)
 
 
 def _keeping(first: _Pass, second: _Pass) -> _Pass:
