@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
+from disk import no_file_larger_than
 
 from ci_gate import report
 from ci_gate.cli.github import GithubStep
@@ -32,16 +31,6 @@ class _Failing(NoPlatform):
 
     def set_outputs(self, run):  # noqa: ARG002 - the signature is that of a platform
         raise self.error
-
-
-@contextmanager
-def no_file_larger_than(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import select
 import stat
 import subprocess
@@ -11,10 +10,11 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from disk import no_file_larger_than
 from runs import RUNS
 
 from ci_gate import report
@@ -241,16 +241,6 @@ def test_importing_the_reports_imports_no_renderer():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert "[]" == done.stdout.strip()
-
-
-@contextmanager
-def no_file_larger_than(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def _read(descriptor, pause_s):
