@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, GateError, IncompleteError, ReplacedError, error_for
-from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, counted, proven_name
+from ci_gate.model import EvidenceRules, Finding, Image, ImageReference, Inventory, Proof, ProofState, many, proven_name
 from ci_gate.policy.judging.evaluate import evidence_rules, judge
 from ci_gate.verdict import Comparison, ImageResult
 
@@ -126,7 +126,7 @@ def _read_deployed(
         known |= Counter(finding.fingerprint for finding in inventory.findings)  # one that two uuids tell otherwise is one
     pinned = reference.pinned_to(older.digest)
     figures = (("findings", known.total()), ("digest", f"sha256:{older.digest}"))
-    proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {counted(known.total(), 'finding')}", figures)
+    proof = Proof("compared", ProofState.HELD, f"{pinned}, which is deployed, has {many(known.total(), 'finding')}", figures)
     return dict(known), Comparison(str(reference), pinned, known.total()), proof
 
 

@@ -43,7 +43,7 @@ def normalise_digest(text: str) -> str:
     return text.strip().lower().removeprefix("sha256:")
 
 
-def counted(number: int, noun: str, several: str = "") -> str:
+def many(number: int, noun: str, several: str = "") -> str:
     """Return ``1 finding``, ``2 findings``; ``several`` is a plural that is not just an s more."""
     return f"{number} {noun if number == 1 else several or f'{noun}s'}"
 

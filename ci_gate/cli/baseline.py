@@ -26,7 +26,7 @@ from ci_gate.errors import (
     UsageError,
     error_for,
 )
-from ci_gate.model import counted
+from ci_gate.model import many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -82,7 +82,7 @@ def create(sources: tuple[str, ...], policy: str | None, output: Path, include_d
         write_out(text)
     else:
         write_file(output, text, "the baseline")
-    say(f"{'the baseline' if str(output) == STDOUT else output}: {_size(text)} of {counted(len(judged), 'image')}")
+    say(f"{'the baseline' if str(output) == STDOUT else output}: {_size(text)} of {many(len(judged), 'image')}")
     if not include_denied:
         say_denied(denied_of(judged))
     if str(output) != STDOUT:
@@ -142,7 +142,7 @@ def say_denied(denied: Sequence[Decision]) -> None:
     """Say which findings of denied keys a baseline leaves out, and what can be done about them."""
     if not denied:
         return
-    say(f"left out, and still blocking: {counted(len(denied), 'finding of a denied key', 'findings of denied keys')}")
+    say(f"left out, and still blocking: {many(len(denied), 'finding of a denied key', 'findings of denied keys')}")
     for decision in denied[:_SHOWN]:
         say(f"  {decision.finding.key} in {decision.finding.path[:200]}")
     if len(denied) > _SHOWN:
@@ -238,7 +238,7 @@ def _ended(causes: Sequence[Cause]) -> GateError:
 def _size(text: str) -> str:
     """Say how much a baseline covers."""
     entries = json.loads(text)["findings"]
-    return f"{counted(sum(entry['count'] for entry in entries), 'finding')} in {counted(len(entries), 'entry', 'entries')}"
+    return f"{many(sum(entry['count'] for entry in entries), 'finding')} in {many(len(entries), 'entry', 'entries')}"
 
 
 def _article(kind: str) -> str:

@@ -28,8 +28,8 @@ from ci_gate.cli.shared import (
 )
 from ci_gate.cli.waivers import exemptions
 from ci_gate.errors import ExitCode, GateError, InvalidDocumentError, UsageError, worst
+from ci_gate.model import many
 from ci_gate.report.text import printable
-from ci_gate.report.words import count
 from ci_gate.result_document.write import harmless_json
 from ci_gate.verdict import Validity
 
@@ -97,7 +97,7 @@ def _summary(loaded: LoadedPolicy) -> str:
         (len(effective.overrides), "override"),
         (len(loaded.document.tests), "test"),
     )
-    counts = ", ".join(count(number, noun) for number, noun in every)
+    counts = ", ".join(many(number, noun) for number, noun in every)
     return f"{loaded.summary.name} ({loaded.summary.origin}): valid, mode {effective.mode}, sha256 {effective.sha256}, {counts}"
 
 
@@ -172,7 +172,7 @@ def _digits(text: str) -> str:
 
 
 def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:
-    yield f"{printable(asked, _SENTENCE)}: {count(len(traces), 'finding')}\n"
+    yield f"{printable(asked, _SENTENCE)}: {many(len(traces), 'finding')}\n"
     for entry in traces:
         found = entry.decision.finding
         yield f"\n{str(entry.decision.outcome).upper()} {printable(found.key, 128)} in {printable(found.path, _SENTENCE)}\n"
@@ -246,7 +246,7 @@ def _test_lines(name: str, results: Sequence[TestResult]) -> Iterator[str]:
         yield f"{word}  {printable(result.name, _MAX_TESTED)}: {result.got}\n"
         if not result.passed:
             yield f"      expected {result.expected}, got {result.got}: {printable(result.detail, _SENTENCE)}\n"
-    yield f"{printable(name, _MAX_TESTED)}: {count(len(results), 'test')}, {failed} failed\n" if results else ""
+    yield f"{printable(name, _MAX_TESTED)}: {many(len(results), 'test')}, {failed} failed\n" if results else ""
 
 
 @policy.command(short_help="Print the JSON Schema of the policy language.")

@@ -15,8 +15,7 @@ from ci_gate.cli.reporting import run_with_reports, wanted_reports
 from ci_gate.cli.shared import Day
 from ci_gate.cli.signals import RunSignal
 from ci_gate.errors import Cause, ExitCode, GateError, UsageError, bug
-from ci_gate.model import SourceInfo
-from ci_gate.report.words import count
+from ci_gate.model import SourceInfo, many
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -185,7 +184,7 @@ def _say_changes(opened: Reopened, results: Iterable[ImageResult], *, verbose: b
             if was != decision.outcome:
                 changes[was, str(decision.outcome)].append(decision)
         for (was, becomes), decisions in sorted(changes.items()):
-            say(f"  {was} -> {becomes}: {count(len(decisions), 'finding')}")
+            say(f"  {was} -> {becomes}: {many(len(decisions), 'finding')}")
             shown = decisions if verbose else decisions[:_SHOWN_CHANGES]
             for decision in shown:
                 say(f"    {decision.finding.key} in {decision.finding.path[:200]}: {decision.rule_text[:400]}")

@@ -11,8 +11,8 @@ import click
 from ci_gate.cli.output import say
 from ci_gate.cli.shared import load_named, policy_argument, today_utc, write_listing
 from ci_gate.errors import ExitCode
+from ci_gate.model import many
 from ci_gate.report.text import cut, printable
-from ci_gate.report.words import count
 from ci_gate.result_document.write import harmless_json
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def waivers(named: str | None, policy: str | None, expiring_in: int | None, form
     elif found:
         write_listing(_table(found))
     if not found:
-        say("no waiver or baseline" + ("" if expiring_in is None else f" has ended or ends within {count(expiring_in, 'day')}"))
+        say("no waiver or baseline" + ("" if expiring_in is None else f" has ended or ends within {many(expiring_in, 'day')}"))
     return ExitCode.CHECK_FAILED if found and expiring_in is not None else ExitCode.PASSED
 
 
@@ -127,7 +127,7 @@ def _waiver(waiver: Waiver, images: tuple[str, ...], place: str, loaded: LoadedP
 def _baseline(baseline: Baseline, loaded: LoadedPolicy, today: date) -> Exemption:
     state, left = _state(baseline, loaded, today), _days_left(baseline.expires, today)
     known = sum(entry.count for entry in baseline.entries)
-    covers = count(known, "known finding") + (", denied keys too" if baseline.include_denied else "")
+    covers = many(known, "known finding") + (", denied keys too" if baseline.include_denied else "")
     where = loaded.origins.get("baseline.file") or loaded.origins.get("baseline", "")
     return Exemption("baseline", baseline.file, state, None, baseline.expires, left, reason=covers, where=where)
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError
+from ci_gate.model import many
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -93,11 +94,6 @@ class Document:
 def excerpt(text: str, limit: int) -> str:
     """Return at most ``limit`` characters of a text, as they are: what is hostile in it is escaped once, where it is shown."""
     return text[:limit] + ("…" if len(text) > limit else "")
-
-
-def many(number: int, noun: str) -> str:
-    """Return ``1 key``, ``2 keys``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def quoted(text: str) -> str:

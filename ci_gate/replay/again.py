@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode
-from ci_gate.model import Proof, ProofState, counted
+from ci_gate.model import Proof, ProofState, many
 from ci_gate.replay.contradictions import contradicts, cut
 from ci_gate.replay.evidence import AGAIN, prove
 from ci_gate.replay.saved import NOT_COMPLETE
@@ -55,7 +55,7 @@ def check_verdict(run: SavedRun, verdicts: Sequence[Verdict]) -> None:
         lost = Counter(map(_row, then["findings"])) - Counter(map(_row, now["findings"]))
         if lost:
             key, decision = map(str, next(iter(lost))[:2])
-            number_lost = counted(lost.total(), "finding is", "findings are")
+            number_lost = many(lost.total(), "finding is", "findings are")
             problems.append(f"{place}: {number_lost} decided otherwise, such as one of {cut(key)}, saved as {decision}")
         problems += _otherwise(f"{place}.", then, now, _IMAGE - {"findings"})
     problems += _otherwise("", run.document, again, _RUN - {"images"})

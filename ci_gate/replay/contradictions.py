@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
-from ci_gate.model import ImageReference, Proof, ProofState, counted
+from ci_gate.model import ImageReference, Proof, ProofState, many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -31,7 +31,7 @@ def contradicts(origin: str, problems: Iterable[str]) -> InvalidDocumentError:
     every = list(dict.fromkeys(problems))
     shown = [Cause(ExitCode.POLICY_INVALID, cut(problem), _CHANGED, where=origin) for problem in every[:_MAX_SHOWN]]
     if len(every) > _MAX_SHOWN:
-        more = f"and {counted(len(every) - _MAX_SHOWN, 'more contradiction')}"
+        more = f"and {many(len(every) - _MAX_SHOWN, 'more contradiction')}"
         shown.append(Cause(ExitCode.POLICY_INVALID, more, _CHANGED, where=origin))
     return InvalidDocumentError.of(shown)
 
@@ -241,7 +241,7 @@ def _complete_figures(image: SavedImage, proof: Proof, figures: Figures) -> Iter
     added = next((Figures(other)["second_route_added"] for other in image.evidence if other.name == "consistent"), 0)
     read = figures["files_read"] + added - _repeated(figures)
     if read != len(image.findings):
-        yield f"{counted(read, 'finding was', 'findings were')} read, and the findings are {len(image.findings)}"
+        yield f"{many(read, 'finding was', 'findings were')} read, and the findings are {len(image.findings)}"
     whole = figures["keys_listed"] == figures["keys_total"] >= 0 and figures["files_read"] == figures["files_total"] >= 0
     if proof.state is ProofState.HELD and not whole:
         yield "it is held, and the rows do not equal the totals"
@@ -274,7 +274,7 @@ def _settled_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
     if proof.state is ProofState.HELD and not (figures["scan_age_s"] >= _SETTLED_S or figures["settle_s"] >= 0):
         yield "it is held, and there is no figure that says why"
     if "settle_s" in figures and figures["findings"] != len(image.findings):
-        yield f"{counted(figures['findings'], 'finding was', 'findings were')} there at the second look, and they are {len(image.findings)}"
+        yield f"{many(figures['findings'], 'finding was', 'findings were')} there at the second look, and they are {len(image.findings)}"
     if proof.state is ProofState.UNKNOWN or (proof.state is ProofState.FAILED and proof.cause is None):
         yield "it did not hold, and has no cause"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode
-from ci_gate.model import Proof, ProofState, counted
+from ci_gate.model import Proof, ProofState, many
 from ci_gate.replay.contradictions import Figures, contradicts, cut
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _covered(proof: Proof, figures: Figures, rules: EvidenceRules, before: Evide
     if figures["denied_absent"]:
         return _ended(proof, ProofState.UNKNOWN, proof.detail, failed=strictness == "error")
     if figures["other_off"] and rules.counts_all_keys:
-        off = counted(figures["other_off"], "other rule is", "other rules are")
+        off = many(figures["other_off"], "other rule is", "other rules are")
         return _ended(proof, ProofState.UNKNOWN, f"{off} off: the thresholds do not see their keys", failed=False)
     return _ended(proof, ProofState.HELD, "every denied key was selected in the account's rules", failed=False)
 

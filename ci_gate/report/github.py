@@ -10,8 +10,9 @@ import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
+from ci_gate.model import many
 from ci_gate.report.text import printable
-from ci_gate.report.words import count, headline, next_step, reason, run_next_step, short, stand_in, warned
+from ci_gate.report.words import headline, next_step, reason, run_next_step, short, stand_in, warned
 from ci_gate.verdict import Status
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def commands_of(run: RunResult) -> tuple[str, ...]:
     """
     status, mark = run.status, _mark(run)
     soft = [decision for image in run.images for decision in image.verdict.violations if not decision.enforced]
-    warn = f" (warn mode: {count(len(soft), 'violation')} would block)" if soft and status is Status.PASSED else ""
+    warn = f" (warn mode: {many(len(soft), 'violation')} would block)" if soft and status is Status.PASSED else ""
     title = f"{mark}ci-gate: {status}{warn}"
     lines = [_command("notice" if status is Status.PASSED else "error", title, f"{headline(run)}. Next: {run_next_step(run)}")]
     if len(run.images) > 1:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ci_gate.model import ProofState
+from ci_gate.model import ProofState, many
 from ci_gate.report.text import printable
 from ci_gate.report.view import Detail, View
-from ci_gate.report.words import BASE_LAYERS, OWN_LAYERS, count
+from ci_gate.report.words import BASE_LAYERS, OWN_LAYERS
 from ci_gate.verdict import Status
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _template() -> Template:
     )
     style = loader.get_source(environment, "report.css")[0]
     environment.filters.update(upto=upto)
-    environment.globals.update(count=count, code=code, own_layers=OWN_LAYERS, base_layers=BASE_LAYERS)
+    environment.globals.update(many=many, code=code, own_layers=OWN_LAYERS, base_layers=BASE_LAYERS)
     environment.globals.update(style=Markup(style), policy=_policy(style))  # noqa: S704 - the style is our own, and must stay as it is hashed
     return environment.get_template("report.html.j2")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from junit_xml import TestCase, TestSuite
 
 from ci_gate.errors import ExitCode
-from ci_gate.model import ProofState
+from ci_gate.model import ProofState, many
 from ci_gate.report.entries import causes_of_run, left_out, source_mark
 from ci_gate.report.text import cut, printable
 from ci_gate.report.words import (
@@ -21,7 +21,6 @@ from ci_gate.report.words import (
     baseline_line,
     baselines_of,
     compared,
-    count,
     decided,
     mixed,
     next_step,
@@ -212,8 +211,8 @@ def _add_decisions(suite: _Suite, result: ImageResult) -> None:
     said = [f"{number} {word}" for _, word, number in others]
     lines = [part for part in (mixed(result), compared(result)) if part]
     if lines or any(outcome not in {Outcome.ALLOWED, Outcome.COUNTED} for outcome, _, _ in others):
-        found = ", ".join([count(len(result.verdict.violations), "violation"), *said])
-        suite.add("ci-gate.verdict", "decisions", f"{count(len(result.verdict.decisions), 'finding')}: {found}", *lines)
+        found = ", ".join([many(len(result.verdict.violations), "violation"), *said])
+        suite.add("ci-gate.verdict", "decisions", f"{many(len(result.verdict.decisions), 'finding')}: {found}", *lines)
 
 
 def _add_judges(suite: _Suite, policy: PolicySummary) -> None:

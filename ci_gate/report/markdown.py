@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from ci_gate.model import ProofState
+from ci_gate.model import ProofState, many
 from ci_gate.report.text import printable
 from ci_gate.report.view import Detail, Section, View
-from ci_gate.report.words import BASE_LAYERS, OWN_LAYERS, count
+from ci_gate.report.words import BASE_LAYERS, OWN_LAYERS
 from ci_gate.verdict import Status
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _template() -> Template:
         keep_trailing_newline=True,
     )
     environment.filters.update(plain=plain, code=code)
-    environment.globals.update(count=count, own_layers=OWN_LAYERS, base_layers=BASE_LAYERS)
+    environment.globals.update(many=many, own_layers=OWN_LAYERS, base_layers=BASE_LAYERS)
     return environment.get_template("summary.md.j2")
 
 
@@ -127,7 +127,7 @@ class _View(View):
     @property
     def badge(self) -> str:
         source = f" ({plain(self.stand_in, 40)})" if self.stand_in else ""
-        warned = f" (warn mode: {count(self.warned, 'violation')} would block)" if self.warned and self.run.status is Status.PASSED else ""
+        warned = f" (warn mode: {many(self.warned, 'violation')} would block)" if self.warned and self.run.status is Status.PASSED else ""
         return _BADGES[self.run.status] + source + warned
 
     def image_badge(self, section: Section) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ci_gate.model import ProofState
+from ci_gate.model import ProofState, many
 from ci_gate.report.text import printable, shorten
 from ci_gate.report.words import (
     SOFTENED,
@@ -12,7 +12,6 @@ from ci_gate.report.words import (
     baseline_line,
     baselines_of,
     compared,
-    count,
     decided,
     headline,
     mixed,
@@ -52,7 +51,7 @@ def render_terminal(run: RunResult, *, color: bool = False, width: int | None = 
     """
     source = f" [{printable(said)}]" if (said := stand_in(run)) else ""
     would = warned(run)
-    mode = f" (warn mode: {count(would, 'violation')} would block)" if would and run.status is Status.PASSED else ""
+    mode = f" (warn mode: {many(would, 'violation')} would block)" if would and run.status is Status.PASSED else ""
     word = str(run.status).upper()
     if color:
         word = f"\x1b[1;{_COLORS[run.status]}m{word}\x1b[0m"
@@ -60,7 +59,7 @@ def render_terminal(run: RunResult, *, color: bool = False, width: int | None = 
     for image in run.images[:_MAX_IMAGES]:
         lines.extend(_image_lines(image, run, said=frozenset(run.causes), width=width))
     if len(run.images) > _MAX_IMAGES:
-        lines.append(f"  … and {count(len(run.images) - _MAX_IMAGES, 'more image')}, see the reports")
+        lines.append(f"  … and {many(len(run.images) - _MAX_IMAGES, 'more image')}, see the reports")
     lines.extend(_exception_lines(run))
     lines.extend(_policy_lines(run))
     lines.append(f"Next: {_safe(run_next_step(run))}")
@@ -78,7 +77,7 @@ def _image_lines(image: ImageResult, run: RunResult, *, said: frozenset[Cause], 
     violations = (*verdict.blocking, *(one for one in verdict.violations if not one.enforced)) if mixed(image) else verdict.violations
     lines.extend(_violation_line(decision, width) for decision in violations[:_MAX_VIOLATIONS])
     if len(violations) > _MAX_VIOLATIONS:
-        lines.append(f"  … and {count(len(violations) - _MAX_VIOLATIONS, 'more violation')}, see the reports")
+        lines.append(f"  … and {many(len(violations) - _MAX_VIOLATIONS, 'more violation')}, see the reports")
     softened = [f"{number} {word}" for outcome, word, number in decided(image) if outcome in SOFTENED]
     if softened and (violations or image.causes):  # else the reason says it
         lines.append(f"  not blocking: {', '.join(softened)}")
@@ -107,8 +106,8 @@ def _exception_lines(run: RunResult) -> list[str]:
     due += [baseline_line(use, run) for use in baselines if baseline_is_due(use)]
     lines = [f"  warning: {_safe(line)}" for line in due[:_MAX_WAIVERS]]
     if len(due) > _MAX_WAIVERS:
-        lines.append(f"  … and {count(len(due) - _MAX_WAIVERS, 'more warning')} about waivers and baselines, see the reports")
-    used = [f"{printable(use.id, 64)} ({count(use.findings, 'finding')})" for use in waivers if use.findings and not waiver_is_due(use)]
+        lines.append(f"  … and {many(len(due) - _MAX_WAIVERS, 'more warning')} about waivers and baselines, see the reports")
+    used = [f"{printable(use.id, 64)} ({many(use.findings, 'finding')})" for use in waivers if use.findings and not waiver_is_due(use)]
     if used:
         more = f" and {len(used) - _MAX_WAIVERS} more" if len(used) > _MAX_WAIVERS else ""
         lines.append(f"  waivers in use: {', '.join(used[:_MAX_WAIVERS])}{more}")
@@ -129,7 +128,7 @@ def _policy_lines(run: RunResult) -> list[str]:
         if judge.sha256
     ]
     if len(policy.floors) > _MAX_FLOORS:
-        lines.append(f"  … and {count(len(policy.floors) - _MAX_FLOORS, 'more floor')}, see the reports")
+        lines.append(f"  … and {many(len(policy.floors) - _MAX_FLOORS, 'more floor')}, see the reports")
     return lines
 
 
@@ -142,7 +141,7 @@ def _cause_lines(causes: Iterable[Cause]) -> list[str]:
         if len(every) > 1 and (following is None or following.advice != cause.advice):
             lines.append(f"    -> {_safe(cause.advice)}")
     if len(every) > _MAX_CAUSES:
-        lines.append(f"  … and {count(len(every) - _MAX_CAUSES, 'more error')}, see the reports")
+        lines.append(f"  … and {many(len(every) - _MAX_CAUSES, 'more error')}, see the reports")
     return lines
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Self
 
+from ci_gate.model import many
 from ci_gate.report.words import (
     baseline_is_due,
     baseline_line,
     baselines_of,
     compared,
-    count,
     decided,
     headline,
     layer,
@@ -266,7 +266,7 @@ def _why(run: RunResult) -> str:
     """Say why the run has its verdict, without what :func:`_title` says."""
     image = _foremost(run)
     if image is None:
-        return headline(run) if run.status is not Status.PASSED else f"all {count(len(run.images), 'image')} passed"
+        return headline(run) if run.status is not Status.PASSED else f"all {many(len(run.images), 'image')} passed"
     return reason(image) if len(run.images) == 1 else f"{short(image)}: {reason(image)}"
 
 

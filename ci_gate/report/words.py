@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import PRECEDENCE
-from ci_gate.model import ProofState
+from ci_gate.model import ProofState, many
 from ci_gate.report.text import cut
 from ci_gate.verdict import Outcome, Status, Validity
 
@@ -60,7 +60,7 @@ def reason(result: ImageResult) -> str:
         said = (*_broken_rules(result, verdict.blocking), *(lapse.reason for lapse in _lapses(result)[:_NAMED]), mixed(result))
         return "; ".join(part for part in said if part)
     if result.causes:
-        found = count(len(verdict.violations), "finding")
+        found = many(len(verdict.violations), "finding")
         known = f"; besides, {found} would block, seen in warn mode only" if verdict.violations else ""
         return cut(result.causes[0].sentence, _SENTENCE) + known
     if result.image is None:
@@ -71,7 +71,7 @@ def reason(result: ImageResult) -> str:
     evidence = f"with warnings about the evidence: {', '.join(doubts)}" if doubts else "and the evidence is complete"
     softened = ", ".join(f"{number} {word}" for outcome, word, number in decided(result) if outcome in SOFTENED)
     none = f"none breaks the policy{f' ({softened})' if softened else ''}"
-    return f"{count(len(verdict.decisions), 'finding')}, {none}, {evidence}"
+    return f"{many(len(verdict.decisions), 'finding')}, {none}, {evidence}"
 
 
 def next_step(result: ImageResult, run: RunResult) -> str:
@@ -82,7 +82,7 @@ def next_step(result: ImageResult, run: RunResult) -> str:
         parts = [*(lapse.advice for lapse in _lapses(result)[:_NAMED]), f"{ROTATE} Begin with {_named_keys(keys)}."]
         of_base = sum(decision.base_image for decision in blocking)
         if of_base:
-            parts.append(f"In the base image, for whoever builds that one to mend: {of_base} of {count(len(blocking), 'violation')}.")
+            parts.append(f"In the base image, for whoever builds that one to mend: {of_base} of {many(len(blocking), 'violation')}.")
         return " ".join(parts)
     if result.causes:
         return cut(result.causes[0].advice, _SENTENCE)
@@ -162,7 +162,7 @@ def mixed(result: ImageResult) -> str:
     if not block or not more:
         return ""
     verbs = ("blocks" if block == 1 else "block", "is" if more == 1 else "are")
-    return f"{count(block, 'violation')} {verbs[0]}, {more} more {verbs[1]} seen in warn mode only"
+    return f"{many(block, 'violation')} {verbs[0]}, {more} more {verbs[1]} seen in warn mode only"
 
 
 def warned(run: RunResult) -> int:
@@ -191,7 +191,7 @@ def compared(result: ImageResult) -> str:
         return f"to be compared with {cut(other.asked, _WORD)}, which could not be read: no threshold was judged"
     asked = f" (asked as {cut(other.asked, _WORD)})" if other.asked != other.pinned else ""
     inherited = sum(decision.outcome is Outcome.INHERITED for decision in result.verdict.decisions)
-    return f"compared with {cut(other.pinned, _WORD)}{asked}, which has {count(other.findings, 'finding')}: {inherited} inherited from it"
+    return f"compared with {cut(other.pinned, _WORD)}{asked}, which has {many(other.findings, 'finding')}: {inherited} inherited from it"
 
 
 def waivers_of(run: RunResult) -> tuple[WaiverUse, ...]:
@@ -235,7 +235,7 @@ def baseline_line(use: BaselineUse, run: RunResult) -> str:
     name = f"baseline {cut(use.file, _WORD)}{_holder(use.policy, run)}"
     if use.validity is Validity.EXPIRED:
         return f"{name} expired on {use.expires}: fix what it covered, or agree on a new one"
-    said = f"{name} covers {use.findings} of {count(use.entries, 'finding')}"
+    said = f"{name} covers {use.findings} of {many(use.entries, 'finding')}"
     said += f", expires on {use.expires}{_in_days(use.expires, run.today) if use.validity is Validity.EXPIRING else ''}"
     if not use.gone:
         return said
@@ -252,11 +252,6 @@ def floor_rule(rule: str) -> tuple[str, str]:
 def layer(digest: str) -> str:
     """Return a layer digest as docker shows it: twelve digits."""
     return digest.removeprefix("sha256:")[:12]
-
-
-def count(number: int, noun: str) -> str:
-    """Return ``1 finding``, ``2 findings``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _deploy(what: str, run: RunResult) -> str:
@@ -322,7 +317,7 @@ def _holder(policy: str, run: RunResult) -> str:
 
 
 def _waiver_state(use: WaiverUse, today: date | None) -> str:
-    fits = f"fits {'nothing: remove it' if use.unused else count(use.findings, 'finding')}"
+    fits = f"fits {'nothing: remove it' if use.unused else many(use.findings, 'finding')}"
     if use.findings and use.validity is Validity.EXPIRED:
         fits += ": renew it, or fix"
     states = {
@@ -338,7 +333,7 @@ def _in_days(day: date | None, today: date | None) -> str:
     if day is None or today is None:
         return ""
     left = (day - today).days
-    return f", in {count(left, 'day')}" if left else ", today"
+    return f", in {many(left, 'day')}" if left else ", today"
 
 
 def _broken_rules(result: ImageResult, violations: Iterable[Decision]) -> list[str]:
@@ -348,7 +343,7 @@ def _broken_rules(result: ImageResult, violations: Iterable[Decision]) -> list[s
         by_rule.setdefault(decision.rule, Counter())[decision.finding.key] += 1
     details = {rule.rule: rule.detail for rule in result.verdict.rules}
     return [
-        f"{count(keys.total(), 'finding')} {_broken_rule(rule, details.get(rule, 'exceeded'))}: {_named_keys(keys)}"
+        f"{many(keys.total(), 'finding')} {_broken_rule(rule, details.get(rule, 'exceeded'))}: {_named_keys(keys)}"
         for rule, keys in by_rule.items()
     ]
 

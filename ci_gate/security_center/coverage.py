@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ci_gate.errors import Cause, ExitCode, GateError, ProtocolError, UnavailableError, error_for
-from ci_gate.model import EvidenceRules, Proof, ProofState, counted
+from ci_gate.model import EvidenceRules, Proof, ProofState, many
 from ci_gate.security_center.contracts import is_text, to_bool
 from ci_gate.security_center.paging import Request, read_listings
 
@@ -141,7 +141,7 @@ def prove_covered(account: AccountSettings, rules: EvidenceRules, deadline: Dead
         cause = Cause(ExitCode.INCOMPLETE, what, _SWITCH_ON, _RULES) if rules.rule_coverage == "error" else None
         return Proof("covered", ProofState.UNKNOWN, what, figures, cause)
     if others and rules.counts_all_keys:
-        off_too = counted(others, "other rule is", "other rules are")
+        off_too = many(others, "other rule is", "other rules are")
         what = f"every denied key is selected, but {off_too} off: the thresholds do not see their keys"
         return Proof("covered", ProofState.UNKNOWN, what, figures)
     return Proof("covered", ProofState.HELD, "every denied key is selected in the account's rules of today", figures)
@@ -184,7 +184,7 @@ def prove_whitelists(account: AccountSettings, rules: EvidenceRules, deadline: D
     figures: tuple[tuple[str, int | str], ...] = (("whitelists", len(rows)), *listed)
     if not rows:
         return Proof("whitelists", ProofState.HELD, "no whitelist of Security Center hides findings", figures)
-    what = f"{counted(len(rows), 'whitelist')} of Security Center may hide findings"
+    what = f"{many(len(rows), 'whitelist')} of Security Center may hide findings"
     if strict:
         advice = "Delete them in Security Center and waive in the policy instead, or set evidence.vendor_whitelist: report."
         return Proof("whitelists", ProofState.FAILED, what, figures, Cause(ExitCode.INCOMPLETE, what, advice, _WHITELISTS))

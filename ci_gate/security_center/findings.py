@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode, GateError, ParameterRefusedError
-from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, counted, normalise_digest, number_alike
+from ci_gate.model import EvidenceRules, Finding, Image, Inventory, Proof, ProofState, many, normalise_digest, number_alike
 from ci_gate.security_center.contracts import REPORT_IT, to_int
 from ci_gate.security_center.paging import Glance, Listing, Request, Row, glance, read_listings
 from ci_gate.security_center.pool import run_together
@@ -154,7 +154,7 @@ def prove_settled(
         inventory = again
         if stands or inventory.causes or any(proof.cause for proof in inventory.proofs):
             figures = (("settle_s", int(rules.settle_s)), ("findings", len(inventory.findings)))
-            said = f"read again after {rules.settle_s:.0f} s: {counted(len(inventory.findings), 'finding')}"
+            said = f"read again after {rules.settle_s:.0f} s: {many(len(inventory.findings), 'finding')}"
             return inventory, Proof("settled", ProofState.HELD, said, figures)
     return inventory, _unsettled(f"the scan ended just now, and its findings still change after {_SETTLING_LOOKS} looks")
 
@@ -199,7 +199,7 @@ def _doubted(proof: Proof, vanished: int, rules: EvidenceRules) -> Proof:
 
 
 def _gone(number: int) -> str:
-    return f"{counted(number, 'file that was there at the first look was', 'files that were there at the first look were')} gone"
+    return f"{many(number, 'file that was there at the first look was', 'files that were there at the first look were')} gone"
 
 
 def _read_pass(
@@ -239,7 +239,7 @@ def _keeping(first: _Pass, second: _Pass) -> _Pass:
     if vanished:
         against.append(f"{_gone(len(vanished))} at the second")
     if second.second_total is not None and (first.second_total or 0) > second.second_total:
-        counts = f"{counted(first.second_total or 0, 'file')} at the first look, {second.second_total} at the second"
+        counts = f"{many(first.second_total or 0, 'file')} at the first look, {second.second_total} at the second"
         against.append(f"the call without a key counted {counts}")
     return replace(second, added=(*second.added, *vanished), disagreements=tuple(against))
 
@@ -284,7 +284,7 @@ def _hold_against(
         if keyed - _identities(rows):
             against.append("the call without a key lacks files that the calls by key hold")
     elif total < keyed.total():
-        against.append(f"the call without a key counts {counted(total, 'file')}, the calls by key {keyed.total()}")
+        against.append(f"the call without a key counts {many(total, 'file')}, the calls by key {keyed.total()}")
     added = tuple(_pick(rows, _identities(rows) - keyed))
     if added and total <= keyed.total():
         against.append("the call without a key holds files that the calls by key lack")
@@ -310,7 +310,7 @@ def _of_its_key(listing: Listing) -> Listing:
     strangers = [row for row in listing.rows if str(row.fields["SensitiveFileKey"]).casefold() != key]
     if not strangers or listing.cause is not None:
         return listing
-    what = f"{counted(len(strangers), 'file')} of another key came back for the key {_key_of(listing)}"
+    what = f"{many(len(strangers), 'file')} of another key came back for the key {_key_of(listing)}"
     return replace(listing, cause=Cause(ExitCode.PROTOCOL, what, REPORT_IT, FILES))
 
 
@@ -345,7 +345,7 @@ def _complete(found: _Pass) -> Proof:
     if found.causes:
         read = sum(1 for listing in found.files if listing.complete)
         what = (
-            f"{read} of {counted(len(found.files), 'listed key was', 'listed keys were')} read to the end"
+            f"{read} of {many(len(found.files), 'listed key was', 'listed keys were')} read to the end"
             if found.keys.complete
             else "the listing of keys was not read to the end"
         )
@@ -368,7 +368,7 @@ def _consistent(found: _Pass, rules: EvidenceRules) -> Proof:
         what = "; ".join(found.disagreements)
         cause = Cause(ExitCode.INCOMPLETE, f"the findings do not add up: {what}", _REREAD, KEYS) if rules.inferred == "error" else None
         return Proof("consistent", ProofState.FAILED, what, figures, cause)
-    more = f"; {counted(len(found.added), 'finding')} came from the call without a key alone" if found.added else ""
+    more = f"; {many(len(found.added), 'finding')} came from the call without a key alone" if found.added else ""
     if found.second_total is None:
         return Proof("consistent", ProofState.HELD, f"a second listing agrees; the call without a key was {found.second_route}", figures)
     return Proof("consistent", ProofState.HELD, f"a second listing and the call without a key agree{more}", figures)

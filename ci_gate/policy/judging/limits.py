@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from ci_gate.model import RiskLevel
+from ci_gate.model import RiskLevel, many
 from ci_gate.policy.judging.steps import Answer
-from ci_gate.policy.problems import many
 from ci_gate.verdict import Outcome, RuleResult
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import Cause, ExitCode
+from ci_gate.model import many
 from ci_gate.policy.judging.waivers import validity
-from ci_gate.policy.problems import excerpt, many
+from ci_gate.policy.problems import excerpt
 from ci_gate.verdict import BaselineUse, Decision, Outcome, RuleResult, WaiverUse
 
 if TYPE_CHECKING:

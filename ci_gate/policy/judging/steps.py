@@ -8,11 +8,11 @@ from heapq import nsmallest
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ci_gate.model import RiskLevel, normalise_digest
+from ci_gate.model import RiskLevel, many, normalise_digest
 from ci_gate.policy.judging.keys import key_rules
 from ci_gate.policy.judging.rows import DOCUMENTED, Row, documented_level
 from ci_gate.policy.judging.waivers import Alike, WaiverIndex, in_force
-from ci_gate.policy.problems import excerpt, many
+from ci_gate.policy.problems import excerpt
 from ci_gate.verdict import Outcome
 
 if TYPE_CHECKING:
