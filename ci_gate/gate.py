@@ -51,8 +51,8 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
     evidence: tuple[Proof, ...] = (source.info.proof,)
     failures: tuple[Cause, ...] = ()
     image: Image | None = None
-    inventory = Inventory(comparable=asked.since is None)
-    compared = Comparison(str(asked.since), str(asked.since), None) if asked.since is not None else None
+    inventory = nothing = Inventory(comparable=asked.since is None)
+    compared = uncompared = Comparison(str(asked.since), str(asked.since), None) if asked.since is not None else None
     try:
         with deadline.stage("resolve"):
             image, identity = source.find_image(asked.reference, asked.uuid, rules, deadline)  # matched exactly, by digest
@@ -78,8 +78,8 @@ def decide_image(source: FindingSource, asked: Asked, judging: Judging, deadline
                 source.confirm(image, asked.reference, deadline)  # the deployed one can have been waited for for minutes
     except ReplacedError as error:  # what may be of another image is not judged
         failures += error.causes
-        evidence = tuple(proof for proof in evidence if proof not in inventory.proofs)
-        inventory = Inventory(comparable=inventory.comparable)
+        evidence = tuple(proof for proof in evidence if proof not in inventory.proofs and proof.name != "compared")
+        inventory, compared = nothing, uncompared
     except GateError as error:
         failures += error.causes
     failures = _with_time_spent(failures, deadline)

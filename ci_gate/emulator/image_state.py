@@ -135,6 +135,13 @@ class ImageState:
         told = None if isinstance(self.stage, RequestedStage) else self._moment(self.stage.finished)
         return self.last_scan_ms if told is None else told
 
+    @property
+    def started_ms(self) -> int | None:
+        """When the task of a scan that was not requested here began (``StartTime``), milliseconds since the epoch, as far as it is told."""
+        if isinstance(self.stage, RequestedStage) or not self.has_ended:
+            return None
+        return self._moment(self.stage.started or (self.stage.last if self.stage.finished else None))
+
     def _moment(self, text: str | None) -> int | None:
         """Return a moment of the stage; ``now`` is its beginning."""
         if text == "now":

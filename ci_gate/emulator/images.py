@@ -117,7 +117,9 @@ class Stage(_Stage):
     last: Moment | None = "2h ago"
     """`LastScanTime`; null: the row has none."""
     finished: Moment | None = None
-    """`FinishTime` of the scan's task, where `last` is another moment, such as the start; null: `last`."""
+    """`FinishTime` of the scan's task, where `last` is another moment: that of the start; null: `last`."""
+    started: Moment | None = None
+    """`StartTime` of a task that has ended; null: `last` where `finished` is told, else a minute before the end."""
 
 
 class RequestedStage(_Stage):

@@ -141,7 +141,7 @@ def latest_task(image: ImageState, timeline: Timeline, prefix: str) -> JsonObjec
         return None
     if task is None:
         task_id, number, source = _task_id(image.image.image_uuid), zlib.crc32(image.image.image_uuid.encode()), "console_batch"
-        began_ms = (timeline.start_ms if finished_ms is None else finished_ms) - _OTHERS_SCAN_MS
+        began_ms = image.started_ms or (timeline.start_ms if finished_ms is None else finished_ms) - _OTHERS_SCAN_MS
     else:
         task_id, number, source, began_ms = task.task_id, _FIRST_NUMBER + task.number, "openapi", task.began_ms
     row: JsonObject = {

@@ -25,6 +25,7 @@ from ci_gate.report.words import (
     mixed,
     next_step,
     reason,
+    rule_state,
     stand_in,
     waiver_is_due,
     waiver_line,
@@ -237,10 +238,13 @@ def _add_rules(suite: _Suite, result: ImageResult) -> None:
     for rule in result.verdict.rules:
         said = f"rule: {rule.text}: {rule.detail}"
         case = suite.add("ci-gate.policy", rule.rule, said)
-        if not rule.passed:
+        state = rule_state(rule, result)
+        if state != "kept":
             how = warn_mode(rule.rule) if rule.rule in broken else "does not hold"
             if rule.rule in blocking:
                 how = "broken: its violations are the failures of this suite"
+            elif state == "open":
+                how = "not broken by what was read, and there may be more"
             case.add_skipped_info(_message(f"{how}: {rule.detail}"), printable(said, _VALUE))
 
 

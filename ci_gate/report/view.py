@@ -19,6 +19,7 @@ from ci_gate.report.words import (
     mixed,
     next_step,
     reason,
+    rule_state,
     run_cause,
     run_next_step,
     short,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ci_gate.errors import Cause
-    from ci_gate.verdict import BaselineUse, Decision, FloorSummary, ImageResult, Outcome, RunResult, WaiverUse
+    from ci_gate.verdict import BaselineUse, Decision, FloorSummary, ImageResult, Outcome, RuleResult, RunResult, WaiverUse
 
 _WORST_FIRST = (Status.BLOCKED, Status.UNDECIDED, Status.PASSED)
 _TOP_KEYS = 10
@@ -124,8 +125,12 @@ class Section:
 
     @property
     def rules(self) -> str:
-        """How many rules are broken, and how many are kept."""
-        return _tally("kept" if rule.passed else "broken" for rule in self.result.verdict.rules)
+        """How many rules are broken, kept or open."""
+        return _tally(self.state_of(rule) for rule in self.result.verdict.rules)
+
+    def state_of(self, rule: RuleResult) -> str:
+        """Whether a rule is broken, kept or open."""
+        return rule_state(rule, self.result)
 
     @property
     def evidence(self) -> str:

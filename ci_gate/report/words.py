@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from ci_gate.errors import Cause
-    from ci_gate.verdict import BaselineUse, Decision, ImageResult, RunResult, WaiverUse
+    from ci_gate.verdict import BaselineUse, Decision, ImageResult, RuleResult, RunResult, WaiverUse
 
 ROTATE = (
     "Rotate the credential first: it has left your hands with the push. Then remove the file where it is added and rebuild: "
@@ -252,6 +252,13 @@ def floor_rule(rule: str) -> tuple[str, str]:
 def layer(digest: str) -> str:
     """Return a layer digest as docker shows it: twelve digits."""
     return digest.removeprefix("sha256:")[:12]
+
+
+def rule_state(rule: RuleResult, image: ImageResult) -> str:
+    """Return ``kept`` or ``broken``; ``open`` where a rule is not broken by what was read, and there may be more."""
+    if not rule.passed:
+        return "broken"
+    return "open" if image.causes else "kept"
 
 
 def _deploy(what: str, run: RunResult) -> str:

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ci_gate.deadline import Deadline
+    from ci_gate.security_center.scan_requests import Task
     from ci_gate.security_center.transport import Transport
 
 KEYS = "DescribeImageSensitiveFileList"
 FILES = "DescribeImageSensitiveFileByKey"
 _SECOND_LOOK_S = 2.0
 _FRESH_SCAN_MS = 60_000
+_LONGEST_SCAN_MS = 86_400_000
 _SETTLING_LOOKS = 3
 _WORST_LAST = (ProofState.HELD, ProofState.UNKNOWN, ProofState.FAILED)
 _ASKED = "asked"  # of the second route: anything else says why there is no figure of it
@@ -129,6 +131,7 @@ def prove_settled(
     rules: EvidenceRules,
     scan_range: ScanRange,
     asked_ms: int | None,
+    tasks: Sequence[Task],
     deadline: Deadline,
 ) -> tuple[Inventory, Proof]:
     """Read the inventory of a fresh scan again after ``evidence.settle``, until two readings agree: success can come before the findings.
@@ -137,12 +140,12 @@ def prove_settled(
     asked for or waited for, whatever its time. Its first findings may be some of its own, or those of the scan before.
 
     :param asked_ms: when the findings were first asked for, milliseconds since the epoch; ``None`` where nobody knows.
+    :param tasks: the latest of the image, as far as they are told.
     :return: the inventory to judge, and the proof.
     """
     if inventory.causes or any(proof.cause for proof in inventory.proofs):
         return inventory, Proof("settled", ProofState.NOT_ASKED, "only what was read whole is read again")
-    told = all(entry.last_scan_ms is not None for entry in image.entries if entry.scan_status.strip())
-    age_ms = None if asked_ms is None or image.last_scan_ms is None or not told else asked_ms - image.last_scan_ms
+    age_ms = _age_ms(image, tasks, asked_ms)
     if age_ms is not None and age_ms >= _FRESH_SCAN_MS and not image.scan_requested:
         age_s = age_ms // 1000
         return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s before", (("scan_age_s", age_s),))
@@ -157,6 +160,20 @@ def prove_settled(
             said = f"read again after {rules.settle_s:.0f} s: {many(len(inventory.findings), 'finding')}"
             return inventory, Proof("settled", ProofState.HELD, said, figures)
     return inventory, _unsettled(f"the scan ended just now, and its findings still change after {_SETTLING_LOOKS} looks")
+
+
+def may_be_fresh(image: Image, asked_ms: int | None) -> bool:
+    """Whether the scan may have ended just now though its ``LastScanTime`` is earlier, which may be when it began: its task tells."""
+    age_ms = _age_ms(image, (), asked_ms)
+    return not image.scan_requested and age_ms is not None and _FRESH_SCAN_MS <= age_ms < _LONGEST_SCAN_MS
+
+
+def _age_ms(image: Image, tasks: Sequence[Task], asked_ms: int | None) -> int | None:
+    """Return how long before its findings were asked for the scan ended, in milliseconds; ``None`` where nobody knows."""
+    told = all(entry.last_scan_ms is not None for entry in image.entries if entry.scan_status.strip())
+    if asked_ms is None or image.last_scan_ms is None or not told or any(task.runs for task in tasks):
+        return None
+    return asked_ms - max(image.last_scan_ms, *(task.finished_ms or 0 for task in tasks), 0)
 
 
 def _unsettled(what: str) -> Proof:

@@ -195,9 +195,10 @@ def _sight(rows: list[JsonObject], image: Image) -> Sight:
     found = [row for row in rows if row["Uuid"] == image.uuid]
     same = [row for row in found if _digest(row) == image.digest]
     if not same:
-        what = "another image is in its place now" if found else "it is no longer listed"
-        raise ReplacedError(
-            f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
+        kind = ReplacedError if found else IncompleteError  # what was read of one that is only gone was its own
+        what = "was replaced while the gate waited" if found else "is no longer listed"
+        raise kind(
+            f"the image sha256:{image.digest} (uuid {image.uuid}) {what}",
             advice="Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
             action=INSTANCES,
         )

@@ -31,6 +31,11 @@ MAX_ROWS = 1_000_000
 _PAUSE_S = 1.0
 _SORTED = json.JSONEncoder(sort_keys=True, separators=(",", ":"))  # `dumps` would make one for each row
 _EXCERPT = "Promt"
+_FILES = "DescribeImageSensitiveFileByKey"
+_PLACES = {  # the fields that tell what a row of other calls is about; where they are not known, it is all of the row
+    "DescribeImageSensitiveFileList": ("SensitiveFileKey",),
+    "DescribeImageInstances": ("Uuid", "Digest", "Tag", "RepoNamespace", "RepoName"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +214,7 @@ def _fetch(transport: Transport, deadline: Deadline, request: Request, number: i
     answer = transport.call(request.action, request.page(number, size), deadline)
     assert answer.page_info is not None  # the contracts of paged calls ask for it
     try:
-        rows = tuple(_row(fields) for fields in answer.rows[:size])
+        rows = tuple(_row(request.action, fields) for fields in answer.rows[:size])
     except RecursionError:
         what = "a row is nested too deeply"
         raise ProtocolError(what, advice=REPORT_IT, action=answer.action, request_id=answer.request_id) from None
@@ -297,20 +302,14 @@ def _listing(request: Request, readings: list[_Reading], rows: Iterable[Row], ca
     return Listing(request, tuple(rows), total, pages, len(readings), cause)
 
 
-def _row(fields: JsonObject) -> Row:
+def _row(action: str, fields: JsonObject) -> Row:
     """Drop the excerpt where a row is read, and tell what the row is about."""
     kept = {name: value for name, value in fields.items() if name != _EXCERPT}
-    if "FilePath" in fields:
+    if action == _FILES:
         where = [fields["SensitiveFileKey"], fields["FilePath"], (fields.get("Md5") or "").lower()]
         hashed = _hash([*where, normalise_digest(fields.get("LayerDigest") or "")])
         return Row(hashed, hashlib.sha256(hashed + fields["RiskLevel"].strip().lower().encode("utf-8", "surrogatepass")).digest(), kept)
-    if "SensitiveFileKey" in fields:
-        place = [fields["SensitiveFileKey"]]
-    elif "Uuid" in fields:
-        place = [fields.get(name) for name in ("Uuid", "Digest", "Tag", "RepoNamespace", "RepoName")]
-    else:
-        place = [fields]
-    hashed = _hash(place)
+    hashed = _hash([fields.get(name) for name in _PLACES[action]] if action in _PLACES else [fields])
     return Row(hashed, hashed, kept)
 
 

@@ -42,8 +42,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     ),
     Permission(
         "DescribeImageLatestScanTask",
-        "follow a scan that this run requested or waited for",
-        "the scan is followed by the listing of images alone",
+        "follow a scan that this run requested or waited for, and see when one of today ended",
+        "the listing of images alone tells of the scan, and its LastScanTime when it ended",
     ),
     Permission("GetSensitiveDefineRuleConfig", "prove that the rules of the denied keys are on", "a warning; rule_coverage error: exit 21"),
     Permission(

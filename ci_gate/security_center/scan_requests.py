@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import GateError, IncompleteError, ProtocolError, RefusedError, UnauthorizedError, UnavailableError
 from ci_gate.model import normalise_digest
-from ci_gate.security_center.contracts import REPORT_IT, to_bool, to_int
+from ci_gate.security_center.contracts import REPORT_IT, is_word, to_bool, to_int
 
 if TYPE_CHECKING:
     from ci_gate.deadline import Deadline
@@ -72,13 +72,13 @@ class Target:
         return json.dumps([{**told, "digest": self.digest, "tag": self.tag, **times}], separators=(",", ":"))
 
     def as_filter(self) -> dict[str, object]:
-        """Return the parameters of the check before: one of each, as lists of one. A list of values knows no comma within one."""
+        """Return the parameters of the check before: one of each, as lists of one. A list knows no comma in a value, HTTP no surrogate."""
         plural = {field: f"{field}s" for field in _COORDINATES.values()}
         told = {plural[field]: str(self.row.get(field) or "") for field in _COORDINATES.values()} | {
             "Digests": self.digest,
             "Tags": self.tag,
         }
-        return {name: value for name, value in told.items() if value and "," not in value}
+        return {name: value for name, value in told.items() if is_word(value) and "," not in value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +110,21 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """The latest scan task of an image. ``status`` is in upper case.
+    """The latest scan task of an image. ``status`` is in upper case, ``target`` the digest that it is of: bare hex, or empty.
 
-    ``finished_ms`` is when it ended, milliseconds since the epoch, where the service tells, and tells that it was one of this image.
+    ``started_ms`` and ``finished_ms`` are when it began and ended, milliseconds since the epoch, where the service tells.
     """
 
     id: str
     status: str
+    target: str = ""
+    started_ms: int | None = None
     finished_ms: int | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it is under way."""
+        return self.status not in {"SUCCESS", *FAILED}
 
 
 class ScanDesk:
@@ -186,7 +193,7 @@ class ScanDesk:
         if answer is None:
             return self._tasks.get(digest, ())
         tasks = tuple(
-            Task(row.get("TaskId") or "", row["Status"].strip().upper(), to_int(row.get("FinishTime")) if of == digest else None)
+            Task(row.get("TaskId") or "", row["Status"].strip().upper(), of, to_int(row.get("StartTime")), to_int(row.get("FinishTime")))
             for row in answer.rows
             if (of := normalise_digest(row.get("Target") or "")) in {"", digest} or (requested and row.get("TaskId") == requested)
         )

@@ -258,20 +258,32 @@ class _Scan:
     def _ending_task(self) -> Task | None:
         """The task that shows the end of the scan that was seen running, where no time of the listing does: that may be of its start.
 
-        All latest tasks must have succeeded, and one just when the listing ceased to say that a scan runs. A task is one of the digest:
-        where that has several entries, they must tell of one scan, or the task may be that of another entry.
+        All latest tasks must have succeeded, and one just when the listing ceased to say that a scan runs. The time that is listed must be
+        none of before that task began, or the listing tells of an older scan. A task is one of the digest: where that has several entries,
+        they must tell of one scan, or the task may be that of another entry.
         """
-        times = self._times
-        if self.ended_ms is None or (len(times) > 1 and (None in times or len(set(times)) > 1)):
-            return None
-        if any(task.status != "SUCCESS" for task in self.tasks):
+        times = set(self._times)
+        last = self.image.last_scan_ms
+        if self.ended_ms is None or last is None or len(times) > 1 or any(task.status != "SUCCESS" for task in self.tasks):
             return None
         latest_ms = self.ended_ms + MAX_SKEW_S * 1000
-        return next((task for task in self.tasks if task.finished_ms is not None and self.ran_ms <= task.finished_ms <= latest_ms), None)
+        return next(
+            (
+                task
+                for task in self.tasks
+                if task.target == self.image.digest
+                and task.started_ms is not None
+                and task.started_ms <= last + _TRUNCATED_MS
+                and task.finished_ms is not None
+                and self.ran_ms <= task.finished_ms <= latest_ms
+            ),
+            None,
+        )
 
     def _is_requested_one(self) -> bool:
         """Whether the success is that of the task that was asked for, or that was under way then, never an older one."""
-        if self._is_later():
+        joined = self.request is not None and self.request.joined
+        if self._is_later() or (joined and self.running and self._ending_task is not None):
             return True
         if not self._ours({"SUCCESS"}) or self._is_older():
             return False
@@ -352,11 +364,11 @@ class _Scan:
         image = self.image
         age_s = self._age_s()
         requested = "joined" if image.scan_requested else "no"
-        ended, task = None, ""
+        ended, task = None if self._is_later() else self._ending_task, ""
         if self.request is not None:
             requested, task = "joined" if self.request.joined else "yes", self.request.task
-        elif not self._is_later() and (ended := self._ending_task) is not None:
-            task = ended.id
+        if ended is not None:
+            task = task or ended.id
         figures: tuple[tuple[str, int | str], ...] = (
             ("status", image.scan_status),
             ("result", image.scan_result),
@@ -364,15 +376,15 @@ class _Scan:
             *((("age_s", age_s),) if age_s is not None else ()),
             ("requested", requested),
             ("task", task),
-            *((("finished_ms", ended.finished_ms or 0),) if ended is not None else ()),
+            *((("started_ms", ended.started_ms or 0), ("finished_ms", ended.finished_ms or 0)) if ended is not None else ()),
             ("polls", self.wait.polls),
             ("waited_s", round(self.wait.waited_s)),
         )
         said = {"yes": "; this run asked for it", "joined": "; it was on its way already, and this run waited for it"}.get(requested, "")
         if ended is not None:
-            said += "; that it ended is shown by its task alone, LastScanTime is no later"
+            said += "; that it has ended is shown by its task alone, LastScanTime is when it began"
         notes = "".join(f"; {note}" for note in (self.lacking, *(self.desk.notes if self.request is not None else ())) if note)
-        finished = "the scan finished" + ("" if age_s is None else f" {max(0, age_s)} s ago")
+        finished = "the scan finished" + ("" if age_s is None or ended is not None else f" {max(0, age_s)} s ago")
         proof = Proof("scanned", ProofState.HELD, f"{finished}{said}{notes}", figures)
         return image, proof
 

@@ -12,7 +12,7 @@ from ci_gate.model import EvidenceRules, Image, ImageReference, Inventory, Proof
 from ci_gate.security_center.arrivals import find_or_await
 from ci_gate.security_center.coverage import AccountSettings, prove_covered, prove_whitelists
 from ci_gate.security_center.criteria import Images
-from ci_gate.security_center.findings import ScanRange, prove_settled, read_all_entries
+from ci_gate.security_center.findings import ScanRange, may_be_fresh, prove_settled, read_all_entries
 from ci_gate.security_center.images import confirm, find_by_uuid
 from ci_gate.security_center.pool import run_together
 from ci_gate.security_center.repositories import refuse_personal_edition
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ci_gate.deadline import Deadline
+    from ci_gate.security_center.scan_requests import Task
     from ci_gate.security_center.transport import Transport
 
 
@@ -96,18 +97,24 @@ class SecurityCenter:
         """Read every finding, and what the account's settings say of them, side by side."""
         self._notify(Step(self._names.get(image.uuid, f"uuid {image.uuid}"), "read", "reading the findings"))
         asked_ms = self._now_ms()
-        read, covered, whitelists = run_together(
+        read, covered, whitelists, tasks = run_together(
             (
                 partial(read_all_entries, self._transport, image, rules, self._scan_range, deadline),
                 partial(prove_covered, self._account, rules, deadline),
                 partial(prove_whitelists, self._account, rules, deadline),
+                partial(self._tasks_of, image, asked_ms, deadline),
             )
         )
         assert isinstance(read, Inventory)
         assert isinstance(covered, Proof)
         assert isinstance(whitelists, Proof)
-        inventory, settled = prove_settled(self._transport, image, read, rules, self._scan_range, asked_ms, deadline)
+        assert isinstance(tasks, tuple)
+        inventory, settled = prove_settled(self._transport, image, read, rules, self._scan_range, asked_ms, tasks, deadline)
         return replace(inventory, proofs=(covered, *inventory.proofs, settled, whitelists))
+
+    def _tasks_of(self, image: Image, asked_ms: int | None, deadline: Deadline) -> tuple[Task, ...]:
+        """Return the latest scan tasks of an image whose findings may be settling still, as far as the account may ask for them."""
+        return self._desk.tasks(image.digest, deadline) if may_be_fresh(image, asked_ms) else ()
 
     def _now_ms(self) -> int | None:
         """Return the time by the clock of the server or ours, whichever says less: a `Date` ahead must not make a fresh scan old."""

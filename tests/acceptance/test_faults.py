@@ -164,6 +164,14 @@ def test_a_total_of_the_second_route_that_belies_its_rows_is_never_a_pass():
     assert result.verdict.decisions  # the rows of the page that was seen are judged
 
 
+@pytest.mark.parametrize("action", PAGED)
+@pytest.mark.parametrize("field", ["FilePath", "SensitiveFileKey", "Uuid"])
+def test_a_field_of_another_call_more_is_no_row_of_that_call(action, field):
+    fault = {"action": action, "kind": "set_field", "where": "every_row", "field": field, "value": 7}
+
+    assert decide(fault).exit_code in {ExitCode.PASSED, ExitCode.PROTOCOL}
+
+
 @pytest.mark.parametrize("figures", [[], ["UnprocessedNum"], ["UnprocessedNum", "Count"]], ids=str)
 def test_a_key_that_is_listed_and_yields_nothing_is_never_a_pass(figures):
     dropped = [{"action": KEYS_CALL, "kind": "set_field", "where": "every_row", "field": name, "absent": True} for name in figures]

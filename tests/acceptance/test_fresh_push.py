@@ -164,7 +164,7 @@ def test_a_finished_scan_is_taken_as_it_is():
 
     assert ExitCode.PASSED is run.code, run.what
     assert ("no", "", 0) == tuple(run.figure("scanned", name) for name in ("requested", "task", "polls"))
-    assert 0 == run.count(ASK) == run.count(QUOTA) == run.count(TASKS)
+    assert (0, 0, 1) == (run.count(ASK), run.count(QUOTA), run.count(TASKS))
 
 
 @pytest.mark.parametrize("status", ["FAIL", "TIMEOUT", "TIMOUT", "timout"])
@@ -349,19 +349,18 @@ def test_a_time_that_has_moved_since_the_scan_was_seen_running_is_its_own_though
 
 
 def began(last, **ended):
-    """The stages of a scan whose time is that of its start, if it has any."""
+    """The stages of a scan whose time is that of its start."""
     return [{"status": "START", "last": last, "for_calls": 2}, {"status": "SUCCESS", "last": last, "finished": "now", **ended}]
 
 
-@pytest.mark.parametrize("last", ["1m ago", None])
 @pytest.mark.parametrize("scan", ["auto", "never", "always"])
-def test_a_scan_that_was_seen_running_has_ended_by_its_task_where_its_time_is_that_of_its_start(scan, last):
-    run = decide(image(PEM, scan=began(last)), twin(scan=NEVER_SCANNED), scan=scan, seconds=60)
+def test_a_scan_that_was_seen_running_has_ended_by_its_task_where_its_time_is_that_of_its_start(scan):
+    run = decide(image(PEM, scan=began("1m ago")), twin(scan=NEVER_SCANNED), scan=scan, seconds=60)
 
     assert (ExitCode.BLOCKED, 0, 1) == (run.code, run.count(ASK), run.count(TASKS)), run.what
     assert "its task alone" in run.proof("scanned").detail
     assert run.figure("scanned", "task")
-    assert run.figure("scanned", "finished_ms") > (run.result.image.last_scan_ms or 0)
+    assert run.figure("scanned", "started_ms") == run.result.image.last_scan_ms < run.figure("scanned", "finished_ms")
 
 
 def changed_task(field, value):
@@ -377,17 +376,64 @@ def changed_task(field, value):
         (body(TASKS, {}),),
         (changed_task("FinishTime", None),),
         (changed_task("FinishTime", 4_102_444_800_000),),  # of a clock that is far ahead
+        (changed_task("StartTime", None),),
         (changed_task("Status", "PROCESSING"),),  # another scan runs
         (changed_task("Target", OTHER),),
         (changed_task("Target", ""),),
     ],
-    ids=["denied", "down", "none", "nonsense", "no time", "in the future", "another runs", "of another image", "of any image"],
+    ids=["denied", "down", "none", "nonsense", "no time", "in the future", "no start", "another runs", "of another image", "of any image"],
 )
 def test_a_task_that_does_not_show_the_end_of_the_scan_that_was_seen_running_is_no_proof(faults):
     run = decide(image(scan=began("1m ago")), scan="never", seconds=25, faults=faults)
 
     assert ExitCode.INCOMPLETE is run.code, run.what
     assert "is older, or has no time" in run.what
+
+
+@pytest.mark.parametrize(("last", "started"), [("2h ago", "1m ago"), (None, None)])
+def test_a_time_of_before_the_task_began_or_none_at_all_is_no_time_of_its_scan(last, started):
+    run = decide(image(scan=began(last, started=started)), scan="never", seconds=25)
+
+    assert ExitCode.INCOMPLETE is run.code, run.what
+    assert "is older, or has no time" in run.what
+
+
+def test_a_scan_that_was_joined_has_ended_by_its_task_where_its_time_is_that_of_its_start():
+    running = {"status": "ENV_ANALYZER", "last": "30s ago", "for_calls": 2}
+    stages = [{"status": "FAIL", "last": "2h ago", "for_calls": 2}, running, {"status": "SUCCESS", "last": "30s ago", "finished": "now"}]
+    asked_too_late = body(ASK, {"Code": "forbid_create_repeat_task", "Message": "x"}, status=400)
+
+    run = decide(image(PEM, scan=stages), seconds=60, faults=(asked_too_late,))
+
+    assert (ExitCode.BLOCKED, "joined") == (run.code, run.figure("scanned", "requested")), run.what
+    assert "its task alone" in run.proof("scanned").detail
+
+
+def test_a_scan_whose_time_is_that_of_its_start_is_read_again_where_its_task_ended_just_now():
+    run = decide(image(PEM, scan=[{"status": "SUCCESS", "last": "5m ago", "finished": "now"}], findings_after_calls=2))
+
+    assert ExitCode.BLOCKED is run.code, run.what
+    assert "read again" in run.proof("settled").detail
+
+
+@pytest.mark.parametrize("faults", [(refused(TASKS),), (refused(TASKS, "ServiceUnavailable", 503),), (body(TASKS, {}),)])
+def test_where_no_task_is_told_the_time_of_the_listing_counts(faults):
+    run = decide(image(scan=[{"status": "SUCCESS", "last": "5m ago"}]), faults=faults)
+
+    assert ExitCode.PASSED is run.code, run.what
+    assert 290 <= run.figure("settled", "scan_age_s") < 400
+
+
+def test_a_task_that_is_under_way_has_the_findings_read_again():
+    run = decide(image(scan=[{"status": "SUCCESS", "last": "5m ago", "task_status": "START"}]))
+
+    assert "read again" in run.proof("settled").detail
+
+
+def test_nobody_asks_for_the_task_of_a_scan_of_yesterday():
+    run = decide(image(scan=[{"status": "SUCCESS", "last": "2d ago"}]))
+
+    assert (ExitCode.PASSED, 0) == (run.code, run.count(TASKS)), run.what
 
 
 def test_a_task_that_ended_before_the_scan_was_seen_running_is_an_older_one():
@@ -585,11 +631,21 @@ def test_an_image_of_that_name_that_appears_in_another_place_is_never_a_pass_unl
 
 
 def test_what_was_read_of_an_image_that_is_replaced_is_not_judged():
-    run = decide(image(PEM, delisted_after_calls=1))
+    replaced = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "Digest", "value": "ab" * 32, "from_call": 2}
+
+    run = decide(image(PEM), faults=[replaced])
 
     assert ExitCode.INCOMPLETE is run.code, run.what
-    assert "it is no longer listed" in run.what
+    assert "was replaced while" in run.what
     assert not run.result.verdict.decisions
+
+
+@pytest.mark.parametrize(("findings", "code"), [((PEM,), ExitCode.BLOCKED), ((), ExitCode.INCOMPLETE)])
+def test_what_was_read_of_an_image_that_is_only_gone_is_judged(findings, code):
+    run = decide(image(*findings, delisted_after_calls=1))
+
+    assert code is run.code, run.what
+    assert "is no longer listed" in run.what
 
 
 # --- scans that end otherwise ---
@@ -651,11 +707,19 @@ def test_a_tag_that_moves_during_the_wait_is_never_a_pass(old_row):
     assert "moved" in run.what
 
 
+def test_a_tag_that_cannot_be_sent_back_is_left_out_of_the_call_that_only_advises():
+    odd = {"action": IMAGES, "kind": "set_field", "where": "every_row", "field": "Tag", "value": "\ud800"}
+
+    run = decide(image(PEM, scan=NEVER_SCANNED), faults=[odd])
+
+    assert (ExitCode.BLOCKED, 1) == (run.code, run.count(PRECHECK)), run.what
+
+
 def test_an_image_that_is_deleted_during_the_wait_is_never_a_pass():
     run = decide(image(scan=NEVER_SCANNED, scan_when_requested=SIX_STATES, delisted_after_calls=3))
 
     assert ExitCode.INCOMPLETE is run.code
-    assert "replaced while the gate waited" in run.what
+    assert "is no longer listed" in run.what
 
 
 def test_an_image_that_is_named_by_tag_is_waited_for_and_pinned():
@@ -1014,11 +1078,14 @@ def test_the_saved_result_of_a_fresh_push_can_be_judged_again(gate, cut):
     assert "yes" == proof["figures"]["requested"]
 
 
-def test_the_saved_result_of_a_scan_that_has_ended_by_its_task_can_be_judged_again_unless_it_was_not_waited_for(gate):
+@pytest.mark.parametrize(("figure", "value"), [("requested", "no"), ("started_ms", 4_102_444_800_000), ("started_ms", 0)])
+def test_the_saved_result_of_a_scan_that_has_ended_by_its_task_can_be_judged_again_unless_it_is_an_older_one(gate, figure, value):
     rules = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\nevidence: {settle: 0s}\n")
     checked = gate.check(gate.world(image(scan=began("1m ago"))), "-p", rules)
     saved = gate.folder / "reports" / "result.json"
-    (gate.folder / "other.json").write_text(saved.read_text("utf-8").replace('"requested": "joined"', '"requested": "yes"'), "utf-8")
+    document = json.loads(saved.read_text("utf-8"))
+    next(proof for proof in document["images"][0]["evidence"] if proof["name"] == "scanned")["figures"][figure] = value
+    (gate.folder / "other.json").write_text(json.dumps(document), "utf-8")
 
     replayed, other = gate.run("replay", saved, "-p", rules), gate.run("replay", "other.json", "-p", rules)
 

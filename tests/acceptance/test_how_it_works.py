@@ -39,7 +39,7 @@ FRESH = image(
     scan_when_requested=[{"status": "START", "for_calls": 1}, {"status": "SUCCESS"}],
 )
 RUNS = {
-    "plain": (Asked(REFERENCE, ImageReference.parse(REFERENCE)), {"images": [image(FOUND)]}, {"all"}),
+    "plain": (Asked(REFERENCE, ImageReference.parse(REFERENCE)), {"images": [image(FOUND)]}, {"all", "today"}),
     "fresh": (
         Asked(REFERENCE, ImageReference.parse(REFERENCE)),
         {
@@ -49,17 +49,17 @@ RUNS = {
         },
         {"all", "fresh"},
     ),
-    "tag": (Asked(NAME, ImageReference.parse(NAME)), {"images": [image(FOUND)]}, {"all"}),
-    "uuid": (Asked("uuid", None, UUID), {"images": [image(FOUND, uuid=UUID)]}, {"all", "uuid"}),
+    "tag": (Asked(NAME, ImageReference.parse(NAME)), {"images": [image(FOUND)]}, {"all", "today"}),
+    "uuid": (Asked("uuid", None, UUID), {"images": [image(FOUND, uuid=UUID)]}, {"all", "today", "uuid"}),
     "since": (
         Asked(REFERENCE, ImageReference.parse(REFERENCE), since=ImageReference.parse(f"registry.example.com/shop/api@sha256:{OLDER}")),
         {"images": [image(FOUND), image(FOUND, digest=OLDER, reference="registry.example.com/shop/api:1.4.1")]},
-        {"all", "since"},
+        {"all", "today", "since"},
     ),
     "few": (
         Asked(REFERENCE, ImageReference.parse(REFERENCE)),
         {"images": [image(FOUND)], "quirks": {"image_criteria": ["tag", "digest"]}},
-        {"all", "few"},
+        {"all", "today", "few"},
     ),
 }
 

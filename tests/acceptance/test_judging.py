@@ -257,6 +257,17 @@ class TestSince:
         assert 20 == finished.code, finished.err
         assert "scanned again" in finished.err
 
+    def test_nothing_is_left_of_the_comparison_where_the_image_is_replaced_after_it(self, gate):
+        images = "DescribeImageInstances"
+        replaced = {"action": images, "kind": "set_field", "where": "every_row", "field": "Digest", "value": "ab" * 32, "from_call": 5}
+
+        finished = self.check(gate, [PEM], [PEM], faults=[replaced])
+        replayed = gate.run("replay", "reports/result.json")
+
+        assert (20, 20) == (finished.code, replayed.code), finished.err + replayed.err
+        assert "was replaced while" in finished.err
+        assert "has 1 finding" not in finished.err + (gate.folder / "reports" / "summary.md").read_text("utf-8")
+
     def test_an_image_compared_with_itself_is_no_pass(self, gate):
         world = gate.world(image(PEM, also_tagged=["latest"]))
         policy = gate.policy(self.policy.replace("settle: 0s", "settle: 0s, require_digest: false"))

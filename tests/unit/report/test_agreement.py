@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from runs import BLOCKED_IMAGE, PROOFS, RUNS, WARN_IMAGE, run_of, runs
+from runs import BLOCKED_IMAGE, PASSED_IMAGE, PROOFS, RUNS, WARN_IMAGE, run_of, runs
 
 from ci_gate.errors import Cause, ExitCode
 from ci_gate.model import Proof, ProofState, SourceInfo
@@ -54,6 +54,18 @@ def _check(run):
 @pytest.mark.parametrize("kind", RUNS)
 def test_all_reports_agree(kind):
     _check(RUNS[kind])
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_rule_holds_only_where_everything_was_read(read):
+    causes = () if read else (Cause(ExitCode.INCOMPLETE, "pages are missing", "Run again."),)
+    run = run_of(replace(PASSED_IMAGE, failures=causes))
+
+    (case,) = [case for case in ET.fromstring(render("junit", run)).iter("testcase") if case.get("classname") == "ci-gate.policy"]
+
+    assert read == (case.find("skipped") is None)
+    assert read == ("<code>deny</code> | ✅ |" in render("markdown", run)) == ("✔ kept" in render("html", run))
+    assert read != ("❔ not known" in render("markdown", run))
 
 
 @pytest.mark.parametrize("kind", ["passed", "blocked", "undecided", "warn", "multi-image"])
