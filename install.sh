@@ -11,24 +11,29 @@ environment="${1:?an environment is needed: sh install.sh ENVIRONMENT [PYTHON [D
 python="${2:-python3}"
 downloads="${3:-}"
 
-# What stands in an environment is run: nobody else may have put anything there.
-if [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2> /dev/null | head -n 1)" ] || { [ -e "$environment" ] && [ ! -d "$environment" ]; }; then
-  echo "install.sh: $environment is no new or empty folder: give another one, or remove it" >&2
-  exit 2
+case "$environment" in
+  /*) ;;
+  *) environment="./$environment" ;; # no option, whatever it begins with
+esac
+# What stands in an environment is run: nobody else may have put anything there, or be able to. What find cannot list, it says, and that counts.
+if [ -e "$environment" ] || [ -L "$environment" ]; then
+  if [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2>&1)" ] || [ -z "$(find "$environment/" -maxdepth 0 -user "$(id -u)")" ]; then
+    echo "install.sh: $environment is no new or empty folder of your own: give another one, or remove it" >&2
+    exit 2
+  fi
 fi
 
 # Of what the job set for its own Python and pip, only where and how to fetch is for this environment: not another target, user or Python.
-# By `env`, for pip obeys names with a dash too, which no shell can unset.
-dropped=""
-for name in $(env | cut -s -d= -f1 | grep -E -x '(PIP_|PYTHON)[A-Za-z0-9_-]*'); do
-  case "$name" in
-    PIP_INDEX_URL | PIP_EXTRA_INDEX_URL | PIP_FIND_LINKS | PIP_NO_INDEX | PIP_CONFIG_FILE) ;;
-    PIP_CERT | PIP_CLIENT_CERT | PIP_PROXY | PIP_TRUSTED_HOST | PIP_TIMEOUT | PIP_DEFAULT_TIMEOUT | PIP_RETRIES) ;;
-    *) dropped="$dropped -u $name" ;;
-  esac
-done
-# shellcheck disable=SC2086 # names hold no blanks
-clean() { env $dropped "$@"; }
+# By Python, for pip obeys names that no shell can unset.
+cleaner='
+import os, sys
+kept = "INDEX_URL EXTRA_INDEX_URL FIND_LINKS NO_INDEX CONFIG_FILE CERT CLIENT_CERT PROXY TRUSTED_HOST TIMEOUT DEFAULT_TIMEOUT RETRIES"
+for name in list(os.environ):
+    if name.startswith(("PIP_", "PYTHON")) and name.removeprefix("PIP_") not in kept.split():
+        del os.environ[name]
+os.execvp(sys.argv[1], sys.argv[1:])
+'
+clean() { "$python" -I -c "$cleaner" "$@"; }
 
 cache=--no-cache-dir
 if [ -n "$downloads" ]; then

@@ -8,32 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_gate.cli.parameters import connection_options, floor_options, policy_option, report_options
-from ci_gate.cli.run import CheckOptions, leave_refused, run_check
-from ci_gate.errors import UsageError
+from ci_gate.cli.parameters import ReportingCommand, connection_options, floor_options, policy_option, report_options
+from ci_gate.cli.run import CheckOptions, refuse_check, run_check
 
 if TYPE_CHECKING:
-    from ci_gate.errors import ExitCode
+    from ci_gate.errors import ExitCode, UsageError
 
 _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-class _Check(click.Command):
-    """Leaves no report of another run behind where an option of its line has a wrong value."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and have the reports that are asked for say why that fails."""
-        given = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except click.BadParameter as error:  # where an option is unknown, so is what the line means
-            params = self.make_context(ctx.info_name, given, resilient_parsing=True).params
-            options = CheckOptions(**{name: value for name, value in params.items() if value is not None})
-            leave_refused(options, UsageError(error.format_message(), advice=f"See `{ctx.command_path} --help`."))
-            raise
+def _refused(told: dict[str, Any], error: UsageError) -> None:
+    refuse_check(_untangled(CheckOptions(**told)), error)
 
 
-@click.command(cls=_Check, short_help="Decide whether images may be deployed: the main job.")
+@click.command(cls=ReportingCommand, refused=_refused, short_help="Decide whether images may be deployed: the main job.")
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @policy_option
 @floor_options

@@ -133,7 +133,7 @@ def _examine(options: _Options) -> _Examined:
     with ExitStack() as stack:
         key, region = None, options.region
         if options.emulate is not None:
-            endpoint, key, region = _serve(options.emulate, stack)
+            endpoint, key, region = _serve(options.emulate, stack, deadline)
         emulated = endpoint is not None and endpoint.loopback
         try:
             transport, url = _connect(endpoint, region, key)
@@ -188,14 +188,14 @@ def _policy(named: str | None, deadline: Deadline) -> tuple[EvidenceRules, Line]
     return evidence_rules(Judges(loaded.policy)), Line("policy", State.OK, detail)
 
 
-def _serve(world: str, stack: ExitStack) -> tuple[Endpoint, AccessKey, str]:
+def _serve(world: str, stack: ExitStack, deadline: Deadline) -> tuple[Endpoint, AccessKey, str]:
     """Start the embedded endpoint for as long as ``stack`` is open."""
     from ci_gate.cli.emulate import read_world
     from ci_gate.emulator.app import serve
     from ci_gate.security_center.endpoint import parse_endpoint
     from ci_gate.security_center.transport import AccessKey
 
-    served = stack.enter_context(serve(read_world(Path(world) if world else None)))
+    served = stack.enter_context(serve(read_world(Path(world) if world else None, deadline)))
     key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
     return parse_endpoint(served.address, allow_any=False), key, served.region
 

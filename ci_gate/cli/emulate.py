@@ -12,19 +12,27 @@ from ci_gate.cli.signals import RunSignal
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
 
 if TYPE_CHECKING:
+    from ci_gate.deadline import Deadline
     from ci_gate.emulator.app import Endpoint
     from ci_gate.emulator.world import World
 
 
-def read_world(path: Path | None) -> World:
+def read_world(path: Path | None, deadline: Deadline | None = None) -> World:
     """Load a world file, or the demo world.
 
+    :param deadline: that of the run; a pipe is waited for no longer.
     :raises InvalidDocumentError: with every problem of the file and its place.
     """
-    from ci_gate.emulator.world import WorldError, load_world
+    from ci_gate.emulator.world import WorldError, demo_world, parse_world
+    from ci_gate.emulator.yaml_reader import MAX_BYTES
+    from ci_gate.policy.language.files import read_file
 
+    if path is None:
+        return demo_world()
+    missing = "Check the path; without one, the demo world is taken."
+    raw = read_file(path, str(path), noun="world file", limit=MAX_BYTES, missing=missing, regular=False, deadline=deadline)
     try:
-        return load_world(path)
+        return parse_world(raw)
     except WorldError as error:
         advice = "Correct the world file; its fields are described in docs/world-files.md."
         raise InvalidDocumentError.of(

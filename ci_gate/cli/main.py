@@ -89,10 +89,11 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         return ExitCode.USAGE
     except click.ClickException as error:
         tell(f"{error.ctx.get_usage()}\n" if isinstance(error, click.UsageError) and error.ctx else "")
-        say(f"error {int(ExitCode.USAGE)}: {error.format_message()}")
+        what = error.format_message().rstrip(".")
+        say(f"error {int(ExitCode.USAGE)}: {what}")
         advice = f"See `{error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _PROG} --help`."
         say(f"  -> {advice}")
-        _hand_on(given, Cause(ExitCode.USAGE, error.format_message(), advice))
+        _hand_on(given, Cause(ExitCode.USAGE, what, advice))
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED

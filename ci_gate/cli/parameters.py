@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ci_gate.cli.run import DEFAULT_REGION
+from ci_gate.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S = 24 * 3600
@@ -43,18 +44,43 @@ class Output(click.ParamType[Any]):
 
     name = "format=path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Convert, or fail with the formats that exist."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str] | None:
+        """Convert, or fail with the formats that exist; where as much is read as can be, a wrong one is ``None``, and costs no other."""
         if isinstance(value, tuple):
             return value
         from ci_gate.report import FORMATS
 
         name, equals, path = str(value).partition("=")
-        if not equals or not path:
-            self.fail(f"{value!r} is not FORMAT=PATH, such as junit=report.xml", param, ctx)
-        if name not in FORMATS:
-            self.fail(f"{name!r} is no report format; there are {', '.join(FORMATS)}", param, ctx)
-        return name, path
+        if equals and path and name in FORMATS:
+            return name, path
+        if ctx is None or not ctx.resilient_parsing:
+            wrong = f"{name!r} is no report format; there are {', '.join(FORMATS)}"
+            self.fail(wrong if equals and path else f"{value!r} is not FORMAT=PATH, such as junit=report.xml", param, ctx)
+        return None
+
+
+class ReportingCommand(click.Command):
+    """Leaves no report of another run behind where an option of its line has a wrong value."""
+
+    def __init__(self, *arguments: Any, refused: Callable[[dict[str, Any], UsageError], None], **options: Any) -> None:
+        """Build a command.
+
+        :param refused: has the reports say why the line is refused; told what could be read of it, by the names of the options.
+        """
+        super().__init__(*arguments, **options)
+        self._refused = refused
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, and have the reports that are asked for say why that fails."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.BadParameter as error:  # where an option is unknown, so is what the line means
+            params = self.make_context(ctx.info_name, given, resilient_parsing=True).params
+            told = {name: value for name, value in params.items() if value is not None}
+            told["outputs"] = tuple(filter(None, told.get("outputs", ())))
+            self._refused(told, UsageError(error.format_message().rstrip("."), advice=f"See `{ctx.command_path} --help`."))
+            raise
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])

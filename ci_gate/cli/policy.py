@@ -188,12 +188,13 @@ def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_s
     """Run the tests that a policy holds under `tests`. Exit code 11 when one fails, or there is none."""
     path = _junit_path(output)
     if path not in {None, STDOUT}:
-        check_kept([("the junit report", str(path))], (), (*policy_to_load(chosen(named, policy)), *floors))
+        policies = [each for each in (named, policy) if each is not None] or policy_to_load(None)
+        check_kept([("the junit report", str(path))], (), (*policies, *floors))
     try:
         loaded = load_named(named, policy)
         name, results = _tested(loaded, floors, floor_sha256)
     except GateError as error:
-        if path not in {None, STDOUT} and not isinstance(error, UsageError):
+        if path not in {None, STDOUT}:
             _write_junit(path, "not loaded", (), error)
         raise
     if path != STDOUT:

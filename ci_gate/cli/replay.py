@@ -10,8 +10,8 @@ import click
 
 from ci_gate import __version__
 from ci_gate.cli.output import say
-from ci_gate.cli.parameters import floor_options, report_options
-from ci_gate.cli.reporting import run_with_reports, wanted_reports
+from ci_gate.cli.parameters import ReportingCommand, floor_options, report_options
+from ci_gate.cli.reporting import checked_reports, leave_reports, run_with_reports, wanted_reports
 from ci_gate.cli.shared import Day
 from ci_gate.cli.signals import RunSignal
 from ci_gate.errors import Cause, ExitCode, GateError, UsageError, bug
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 
     from ci_gate.cli.saved import Reopened
     from ci_gate.gate import Judging
+    from ci_gate.report import Target
     from ci_gate.verdict import Decision, ImageResult, PolicySummary, RunResult
 
 _SHOWN_CHANGES = 3
 
 
-@click.command(short_help="Decide again from saved results, without the network.")
+def _refused(told: dict[str, Any], error: UsageError) -> None:
+    _refuse(ReplayOptions(**{"results": (), **told}), error)
+
+
+@click.command(cls=ReportingCommand, refused=_refused, short_help="Decide again from saved results, without the network.")
 @click.argument("results", nargs=-1, required=True, metavar="RESULT...")
 @click.option("-p", "--policy", metavar="FILE|NAME", help="Judge by this policy.  [default: the one that is stored in the result]")
 @floor_options
@@ -75,11 +80,25 @@ def run_replay(options: ReplayOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    if options.quiet and options.verbose:
-        raise UsageError("-q and -v contradict each other", advice="Give one of them.")
-    policies = (*options.floors, *([options.policy] if options.policy else []))
-    targets = wanted_reports(options.outputs, options.report_dir, options.results, policies)
+    try:
+        targets = checked_reports(_reports(options), *_files_read(options))
+    except UsageError as error:
+        _refuse(options, error)
+        raise
     return run_with_reports(_Replay(options), targets, quiet=options.quiet)
+
+
+def _refuse(options: ReplayOptions, error: UsageError) -> None:
+    """Have the reports say that the command line was refused."""
+    leave_reports(_Replay(options), _reports(options), *_files_read(options), error)
+
+
+def _reports(options: ReplayOptions) -> tuple[Target, ...]:
+    return wanted_reports(options.outputs, options.report_dir)
+
+
+def _files_read(options: ReplayOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return options.results, (*options.floors, *([options.policy] if options.policy else []))
 
 
 @dataclass(slots=True)
@@ -112,6 +131,8 @@ class _Replay:
         from ci_gate.replay.again import run_causes
 
         options = self.options
+        if options.quiet and options.verbose:
+            raise UsageError("-q and -v contradict each other", advice="Give one of them.")
         given = load_given(options.policy, options.floors, options.floor_sha256, options.as_of)
         self.opened = [reopen(path) for path in options.results]
         for opened in self.opened:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Protocol
 from ci_gate.cli.output import tell, use_color, width
 from ci_gate.cli.signals import deferred_signals, ignore_signals
 from ci_gate.deadline import Deadline
-from ci_gate.errors import ExitCode, ReportError, UsageError, bug
+from ci_gate.errors import ExitCode, GateError, ReportError, UsageError, bug
 from ci_gate.model import ProofState
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ci_gate.errors import Cause, GateError
+    from ci_gate.errors import Cause
     from ci_gate.report import Target
     from ci_gate.verdict import ImageResult, RunResult
 
@@ -91,29 +91,38 @@ def run_with_reports(run: Run, targets: Sequence[Target], *, quiet: bool, platfo
     return result.exit_code
 
 
-def leave_reports(run: Run, targets: Sequence[Target], error: GateError) -> None:
-    """Have the reports of a run that cannot begin say so, as far as they can be written: none is left of another run."""
+def leave_reports(run: Run, targets: Sequence[Target], inputs: Sequence[str], policies: Sequence[str], error: GateError) -> None:
+    """Have the reports of a run that cannot begin say so: none is left of another run. Those that may not be written are left alone.
+
+    :param inputs: as of :func:`checked_reports`, as ``policies`` is.
+    """
     from ci_gate.report import write_placeholders
 
-    with suppress(ReportError):
-        write_placeholders(targets, run.ended(error.causes))
+    for target in targets:
+        with suppress(GateError):
+            write_placeholders(checked_reports([target], inputs, policies), run.ended(error.causes))
 
 
-def wanted_reports(
-    outputs: Iterable[tuple[str, str]], report_dir: Path | None, inputs: Iterable[str], policies: Iterable[str]
-) -> tuple[Target, ...]:
-    """Return the reports that were asked for.
+def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None) -> tuple[Target, ...]:
+    """Return the reports that were asked for."""
+    from ci_gate.report import FORMATS, Target
+
+    wanted = [Target(name, path) for name, path in outputs]
+    if report_dir is not None:
+        wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items() if form.in_report_dir]
+    return tuple(wanted)
+
+
+def checked_reports(wanted: Sequence[Target], inputs: Iterable[str], policies: Iterable[str]) -> Sequence[Target]:
+    """Return the reports that were asked for, where they may be written.
 
     :param inputs: the files that the run reads.
     :param policies: the policies that it loads, by path or name; what they name is read as well.
     :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
     """
-    from ci_gate.report import FORMATS, STDOUT, Target
+    from ci_gate.report import STDOUT
 
     check_working_directory()
-    wanted = [Target(name, path) for name, path in outputs]
-    if report_dir is not None:
-        wanted += [Target(name, str(report_dir / form.file_name)) for name, form in FORMATS.items() if form.in_report_dir]
     places = [(target.path, "/dev/stdout" if target.path == STDOUT else target.path) for target in wanted]
     for (one, at), (other, there) in combinations(places, 2):
         if one == other or is_same_file(at, there):
@@ -124,7 +133,7 @@ def wanted_reports(
             advice = "Give the report a path of its own: --github appends the summary and the outputs."
             raise UsageError(f"a report would replace {taken!r}, the {name} of the runner, which is only appended to", advice=advice)
     check_kept([(f"the {target.format} report", target.path) for target in wanted if target.path != STDOUT], inputs, policies)
-    return tuple(wanted)
+    return wanted
 
 
 def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -14,7 +14,7 @@ from ci_gate.cli.asked import images_asked, input_files
 from ci_gate.cli.github import GithubStep
 from ci_gate.cli.output import describe_call, say
 from ci_gate.cli.progress import Progress
-from ci_gate.cli.reporting import leave_reports, policy_to_load, run_with_reports, wanted_reports
+from ci_gate.cli.reporting import checked_reports, leave_reports, policy_to_load, run_with_reports, wanted_reports
 from ci_gate.cli.signals import RunSignal, signal_behind
 from ci_gate.deadline import Deadline
 from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageError, bug
@@ -71,25 +71,26 @@ def run_check(options: CheckOptions) -> ExitCode:
 
     :raises UsageError: for options that make no sense before a report could be promised.
     """
-    targets = _targets(options)
-    run = _Run(options)
     try:
+        targets = checked_reports(_reports(options), *_files_read(options))
         platform = GithubStep.of_environment(options.report_dir) if options.github else None
     except UsageError as error:
-        leave_reports(run, targets, error)
+        refuse_check(options, error)
         raise
-    return run_with_reports(run, targets, quiet=options.quiet, platform=platform)
+    return run_with_reports(_Run(options), targets, quiet=options.quiet, platform=platform)
 
 
-def leave_refused(options: CheckOptions, error: UsageError) -> None:
+def refuse_check(options: CheckOptions, error: UsageError) -> None:
     """Have the reports say that the command line was refused, as far as ``options``, what could be read of it, tells which they are."""
-    with suppress(GateError):
-        leave_reports(_Run(options), _targets(options), error)
+    leave_reports(_Run(options), _reports(options), *_files_read(options), error)
 
 
-def _targets(options: CheckOptions) -> tuple[Target, ...]:
-    policies = (*policy_to_load(options.policy), *options.floors)
-    return wanted_reports(options.outputs, options.report_dir, input_files(options), policies)
+def _reports(options: CheckOptions) -> tuple[Target, ...]:
+    return wanted_reports(options.outputs, options.report_dir)
+
+
+def _files_read(options: CheckOptions) -> tuple[list[str], tuple[str, ...]]:
+    return input_files(options), (*policy_to_load(options.policy), *options.floors)
 
 
 def decide(options: CheckOptions) -> RunResult:
@@ -142,7 +143,7 @@ class _Run:
         with ExitStack() as stack:
             stack.enter_context(progress)
             with self.deadline.stage("connect"):
-                source = _source(options, stack, self._observe, progress.step, images=len(self.asked))
+                source = _source(options, stack, self._observe, progress.step, len(self.asked), self.deadline)
             self.source = source.info
             self._decide_all(source, judging, progress)
 
@@ -243,7 +244,12 @@ def _check_warn_mode(policies: Iterable[LoadedPolicy]) -> None:
 
 
 def _source(
-    options: CheckOptions, stack: ExitStack, observe: Callable[[CallRecord], None], notify: Callable[[Step], None], images: int
+    options: CheckOptions,
+    stack: ExitStack,
+    observe: Callable[[CallRecord], None],
+    notify: Callable[[Step], None],
+    images: int,
+    deadline: Deadline,
 ) -> SecurityCenter:
     """Connect to the service, or start the embedded endpoint for as long as ``stack`` is open.
 
@@ -259,7 +265,7 @@ def _source(
         from ci_gate.cli.emulate import read_world
         from ci_gate.emulator.app import serve
 
-        served = stack.enter_context(serve(read_world(Path(options.emulate) if options.emulate else None)))
+        served = stack.enter_context(serve(read_world(Path(options.emulate) if options.emulate else None, deadline)))
         endpoint = parse_endpoint(served.address, allow_any=False)
         access_key = AccessKey(served.access_key_id, served.access_key_secret, served.security_token)
         region = served.region

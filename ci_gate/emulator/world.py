@@ -22,7 +22,6 @@ from ci_gate.emulator.yaml_reader import Document, Problem, YamlError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pydantic_core import ErrorDetails
 
@@ -74,16 +73,9 @@ class World(Strict):
     """What goes wrong."""
 
 
-def load_world(path: Path | None) -> World:
-    """Load a world file; ``None`` is the demo world of the package.
-
-    :raises WorldError: with all that is wrong with it.
-    """
-    try:
-        raw = path.read_bytes() if path else resources.files("ci_gate.emulator").joinpath(DEMO_WORLD).read_bytes()
-    except OSError as error:
-        raise WorldError((Problem(0, 0, f"it cannot be read: {error.strerror or error}"),)) from None
-    return parse_world(raw)
+def demo_world() -> World:
+    """Load the demo world of the package."""
+    return parse_world(resources.files("ci_gate.emulator").joinpath(DEMO_WORLD).read_bytes())
 
 
 def parse_world(raw: bytes) -> World:

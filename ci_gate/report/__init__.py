@@ -11,7 +11,7 @@ import re
 import select
 import stat
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STDOUT = "-"
 PATIENCE_S = 10.0  # for all readers of a run together
 _OPEN_S = 2.0
+_PAUSE_S = 0.05
 # Whatever the umask, nobody but their owner may change what says that an image passed.
 _FILE_MODE, _FOLDER_MODE = 0o644, 0o755
 _OWN_STREAM = re.compile(r"/dev/std(in|out|err)|/dev/fd/\d+|/proc/[^/]+/(task/[^/]+/)?fd/\d+")
@@ -257,7 +258,7 @@ def _open_special(path: Path, deadline: Deadline) -> int:
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
-        if deadline.elapsed >= _OPEN_S or not deadline.sleep(0.05):
+        if deadline.elapsed >= _OPEN_S or not deadline.sleep(_PAUSE_S):
             raise OSError(errno.ENXIO, "nobody reads it")
 
 
@@ -266,14 +267,42 @@ def pour(descriptor: int, content: bytes, deadline: Deadline) -> None:
 
     :raises OSError: if it is closed or full, or not all is taken in time.
     """
+    if os.isatty(descriptor):
+        with _reopened(descriptor) as terminal:
+            _pour(terminal, content, deadline)
+    else:
+        _pour(descriptor, content, deadline)
+
+
+@contextmanager
+def _reopened(terminal: int) -> Iterator[int]:
+    """Open a terminal once more: it says that it can be written to, and then makes who writes wait, unless asked not to.
+
+    That is asked for a descriptor of our own: the others are shared with whoever started this process.
+    """
+    try:
+        own = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:  # it has no name here, as in some containers
+        yield terminal
+        return
+    try:
+        yield own
+    finally:
+        os.close(own)
+
+
+def _pour(descriptor: int, content: bytes, deadline: Deadline) -> None:
     before = os.fstat(descriptor)
     left = memoryview(content)
     try:
         while left:
             if deadline.passed or not select.select([], [descriptor], [], deadline.remaining)[1]:
                 raise TimeoutError(errno.ETIMEDOUT, "its reader did not take it in time")
-            # A pipe that can be written to takes this much without a wait (POSIX: PIPE_BUF).
-            left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+            try:
+                # A pipe that can be written to takes this much without a wait (POSIX: PIPE_BUF).
+                left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+            except BlockingIOError:
+                deadline.sleep(_PAUSE_S)
     except OSError:
         if stat.S_ISREG(before.st_mode):
             os.ftruncate(descriptor, before.st_size)

@@ -188,7 +188,7 @@ def test_a_report_never_replaces_what_the_policies_name(gate, kept, broken):
     assert 2 == finished.code
     assert f"junit report would replace './{kept}'" in finished.err
     assert _KEPT[kept] == (gate.folder / kept).read_text()
-    assert not (gate.folder / "summary.md").exists()
+    assert "Undecided" in (gate.folder / "summary.md").read_text("utf-8")
     assert (3 if broken else 0) == gate.check(gate.world(image()), *asked).code
 
 
@@ -222,12 +222,38 @@ def test_a_wrong_value_leaves_no_old_pass_behind(gate):
     assert "Passed" not in page
 
 
-def test_a_wrong_value_replaces_nothing_that_the_run_reads(gate):
+@pytest.mark.parametrize("wrong", ["-o bogus=y", "-o bogus", "--timeout soon", "-o html=x -o markdown=./x", "-o html={policy}", "-q -v"])
+def test_a_refused_line_leaves_no_old_pass_behind_in_any_report_that_it_names(gate, wrong):
     policy = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\n")
-    before = policy.read_bytes()
+    before, line = policy.read_bytes(), (gate.world(image()), "-p", policy, "-o", "json=other.json")
+    assert 0 == gate.check(*line).code
 
-    assert 2 == gate.check(gate.world(image()), "-p", policy, "-o", f"json={policy}", "--timeout", "soon").code
+    finished = gate.check(*line, *wrong.format(policy=policy).split())
+
+    assert 2 == finished.code, finished.err
+    for document in (finished.result, json.loads((gate.folder / "other.json").read_text("utf-8"))):
+        assert ("undecided", 2) == (document["verdict"], document["exit_code"])
     assert before == policy.read_bytes()
+
+
+@pytest.mark.parametrize("wrong", ["--as-of bogus", "-q -v", "-o bogus=y", "-o json=old.json"])
+def test_a_refused_replay_leaves_no_old_pass_behind(gate, wrong):
+    assert 0 == gate.check(gate.world(image()), "-o", "json=old.json").code
+
+    finished = gate.run("replay", "old.json", "--report-dir", "reports", *wrong.split())
+
+    assert (2, "undecided") == (finished.code, finished.result["verdict"]), finished.err
+    assert "passed" == json.loads((gate.folder / "old.json").read_text("utf-8"))["verdict"]
+
+
+def test_a_refused_test_of_a_policy_leaves_no_old_outcome_behind(gate):
+    gate.policy("version: 1\nname: p\nthresholds: {total: 9}\ntests: [{name: t, given: [{key: pem}], expect: passed}]\n")
+    assert 0 == gate.run("policy", "test", "policy.yaml", "-o", "junit=t.xml").code
+
+    finished = gate.run("policy", "test", "policy.yaml", "-p", "default", "-o", "junit=t.xml")
+
+    assert 2 == finished.code, finished.err
+    assert 'errors="1"' in (gate.folder / "t.xml").read_text("utf-8")
 
 
 def test_a_policy_that_does_not_load_leaves_no_old_pass_behind(gate):
@@ -339,6 +365,21 @@ def test_a_pipe_is_not_waited_for_beyond_the_deadline(gate, option):
 
     assert 3 == finished.code, finished.err
     assert "nobody wrote to it, or not to its end, within 1 s" in finished.err
+
+
+@pytest.mark.parametrize("command", ["check", "doctor"])
+@pytest.mark.parametrize(
+    ("world", "what"), [("pipe.yml", "nobody wrote to it"), ("zero.yml", "is larger than"), ("none.yml", "does not exist")]
+)
+def test_a_world_is_read_within_the_deadline_and_its_bound(gate, command, world, what):
+    os.mkfifo(gate.folder / "pipe.yml")
+    (gate.folder / "zero.yml").symlink_to("/dev/zero")
+    asked = [REFERENCE] if command == "check" else []
+
+    finished = gate.run(command, *asked, f"--emulate={world}", "--timeout", "1s")
+
+    assert 3 == finished.code, finished.err
+    assert what in finished.err
 
 
 def test_json_on_standard_output_holds_no_command_to_a_runner(gate):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -70,6 +71,7 @@ def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_
     spy = pip_spy(tmp_path)
     obeyed = dict.fromkeys(("PIP_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_CERT", "PIP_PROXY", "PIP_DEFAULT_TIMEOUT"), "x")
     others = dict.fromkeys(("PIP_PYTHON", "PIP_TARGET", "PIP_target", "PIP_no-deps", "PIP_DRY-RUN", "PYTHONPATH", "PYTHONHOME"), "x")
+    others |= {"PIP_\N{KELVIN SIGN}EYRING_PROVIDER": "x", "PIP_A B": "x"}  # pip lowers such a sign to a k
     hostile = {"NOTE": "\nPIP_X PATH=/nowhere\nPYTHONPATH"}
     downloads = tmp_path / "downloads" / "ci-gate-downloads"
     for folder in (downloads / "wheels", downloads / "http-v2", tmp_path / "downloads" / "of-somebody"):
@@ -92,12 +94,11 @@ def test_the_installation_obeys_of_the_jobs_pip_only_where_and_how_to_fetch(tmp_
 
 
 def pip_spy(folder: Path) -> Path:
-    """A Python whose environments are spies, too: it says what is run, and runs only what is read from standard input."""
+    """A Python whose environments are spies, too: it says which modules are run, and runs only what it is told itself."""
     spy = folder / "spy"
     venv = f'if [ "$3" = venv ]; then mkdir -p "$4/bin"; cp "{spy}" "$4/bin/python"; fi'
-    spy.write_text(
-        f'#!/usr/bin/env bash\nif [ "$2" = - ]; then exec "{sys.executable}" "$@"; fi\n{{ echo "RUN $*"; env; }} >&2\n{venv}\n', "utf-8"
-    )
+    told = f'if [[ "$2" = @(-|-c) ]]; then exec "{sys.executable}" "$@"; fi'
+    spy.write_text(f'#!/usr/bin/env bash\n{told}\n{{ echo "RUN $*"; env; }} >&2\n{venv}\n', "utf-8")
     spy.chmod(0o755)
     return spy
 
@@ -134,13 +135,41 @@ def test_a_configuration_of_pip_that_cannot_be_read_is_not_quoted(tmp_path):
 def test_the_installation_takes_no_environment_with_something_in_it_and_no_link_for_downloads(tmp_path):
     spy = pip_spy(tmp_path)
     (tmp_path / "taken" / "bin").mkdir(parents=True)
+    (tmp_path / "-taken").mkdir()
+    (tmp_path / "-taken" / "x").touch()
+    (tmp_path / "file").touch()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     (tmp_path / "ci-gate-downloads").symlink_to(tmp_path / "taken")
 
-    for arguments in ([tmp_path / "taken", spy], [tmp_path / "new", spy, tmp_path]):
-        done = subprocess.run(["sh", ROOT / "install.sh", *arguments], env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
-        assert (2, False) == (done.returncode, b"RUN" in done.stderr)
+    for arguments in (*([name, spy] for name in ("taken", tmp_path / "taken", "-taken", "file", "gone")), ["new", spy, tmp_path]):
+        run = ["sh", ROOT / "install.sh", *arguments]
+        done = subprocess.run(run, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+        assert (2, False) == (done.returncode, b"RUN" in done.stderr), arguments
 
     assert (tmp_path / "taken" / "bin").is_dir()
+
+
+@pytest.mark.parametrize(("owner", "mode"), [("nobody", 0o777), ("root", 0o733)])
+def test_the_installation_takes_no_folder_of_somebody_else_nor_one_that_it_cannot_list(owner, mode):
+    """As a user who is not root, whom no mode stops: with another id, in a folder that everybody may enter."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can be another user")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        place = Path(folder) / "environment"
+        place.mkdir()
+        (place / "planted").touch()
+        if owner == "nobody":
+            (place / "planted").unlink()
+        spy = pip_spy(Path(folder))
+        shutil.copy(ROOT / "install.sh", folder)
+        Path(folder).chmod(0o755)
+        os.chown(place, 1 if owner == "nobody" else 0, 0)
+        place.chmod(mode)
+        run = ["setpriv", "--reuid=65534", "--clear-groups", "sh", Path(folder) / "install.sh", place, spy]
+
+        done = subprocess.run(run, cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
+
+    assert (2, False) == (done.returncode, b"RUN" in done.stderr), done.stderr
 
 
 # --- GitHub ---------------------------------------------------------------------------------------------------------------------------

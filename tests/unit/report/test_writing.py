@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import select
 import stat
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -330,3 +331,32 @@ def test_whatever_goes_wrong_with_one_report_does_not_cost_the_others(tmp_path, 
 
     assert [ExitCode.REPORT_FAILED] == [cause.code for cause in raised.value.causes]
     assert {"junit.xml", "result.json"} == {path.name for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("read", [True, False])
+def test_a_terminal_that_nobody_reads_is_waited_for_no_longer_than_a_pipe(read):
+    text = b"a line of a report\n" * 5_000
+    ours, theirs = pty.openpty()
+    got = bytearray()
+
+    def take():
+        with suppress(OSError):  # the other end is closed
+            while piece := os.read(ours, 4096):
+                got.extend(piece)
+
+    reader = threading.Thread(target=take, daemon=True)
+    if read:
+        reader.start()
+    began = time.monotonic()
+    try:
+        with nullcontext() if read else pytest.raises(TimeoutError):
+            pour(theirs, text, Deadline(0.5 if not read else 10.0))
+        assert os.get_blocking(theirs), "it is shared with others, who do not expect that"
+    finally:
+        os.close(theirs)
+        if read:
+            reader.join(5)
+        os.close(ours)
+
+    assert time.monotonic() - began < 5
+    assert not read or bytes(got).replace(b"\r\n", b"\n") == text
