@@ -128,7 +128,7 @@ def test_without_the_servers_date_an_empty_listing_is_read_again(server_ms):
     with serve(parse_world(b"version: 1")) as served:
         key = AccessKey(served.access_key_id, served.access_key_secret)
         transport, _ = connect(parse_endpoint(served.address, allow_any=False), served.region, key, lambda _: None)
-        prove_settled(transport, scanned, Inventory(), EvidenceRules(settle_s=0.01), ScanRange(), server_ms, Deadline(10))
+        prove_settled(transport, scanned, Inventory(), EvidenceRules(settle_s=0.01), ScanRange(), server_ms, (), Deadline(10))
 
     assert bool(served.calls) is (server_ms is None)
 

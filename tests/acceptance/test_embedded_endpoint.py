@@ -21,7 +21,7 @@ import pytest
 
 from ci_gate.emulator.app import Call, Endpoint, serve, serve_forever
 from ci_gate.emulator.signature import SignedRequest, string_to_sign
-from ci_gate.emulator.world import World, load_world, parse_world
+from ci_gate.emulator.world import World, demo_world, parse_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ def faulty(fault: str) -> World:
 
 
 def test_every_call_answers_the_sdk():
-    with serve(load_world(None)) as endpoint:
+    with serve(demo_world()) as endpoint:
         answers = [
             call(endpoint, "DescribeImageInstances", criteria='[{"name":"repoName","value":"api"}]', logical_exp="AND"),
             call(endpoint, "DescribeImageInfoList", uuids=DIRTY),
@@ -131,7 +131,7 @@ def test_every_call_answers_the_sdk():
 
 
 def test_what_the_sdk_signs_is_accepted_whatever_the_characters():
-    with serve(load_world(None)) as endpoint:
+    with serve(demo_world()) as endpoint:
         answer = call(endpoint, "DescribeImageSensitiveFileByKey", image_uuid="a b+c/~*%=&é中\n", scan_range=["image", "container"])
 
     assert answer["PageInfo"]["TotalCount"] == 0
@@ -139,8 +139,8 @@ def test_what_the_sdk_signs_is_accepted_whatever_the_characters():
 
 
 def test_ten_thousand_findings_are_read_to_the_end():
-    huge = next(image for image in load_world(None).images if image.generate)
-    with serve(load_world(None)) as endpoint:
+    huge = next(image for image in demo_world().images if image.generate)
+    with serve(demo_world()) as endpoint:
         pages = [
             call(endpoint, "DescribeImageSensitiveFileByKey", image_uuid=huge.image_uuid, page_size=1000, current_page=number)
             for number in range(1, 11)
