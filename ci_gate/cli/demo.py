@@ -8,6 +8,7 @@ import click
 
 from ci_gate.cli.output import drain
 from ci_gate.cli.run import CheckOptions, run_check
+from ci_gate.cli.signals import raising_signals
 from ci_gate.errors import ExitCode, InternalError, ReportError
 from ci_gate.model import normalise_digest
 
@@ -46,7 +47,8 @@ def demo(report_dir: Path) -> ExitCode:
         reference = f"{name}@sha256:{normalise_digest(digest)}"
         folder = report_dir / name.rpartition(":")[2]
         say(f"\n[{number}/{len(wanted)}] ci-gate check {reference} --emulate --report-dir {folder}\n")
-        got = run_check(CheckOptions(images=(reference,), emulate="", report_dir=folder))
+        with raising_signals():  # the check before this one ignores them since its end
+            got = run_check(CheckOptions(images=(reference,), emulate="", report_dir=folder))
         if got is ExitCode.REPORT_FAILED:
             raise ReportError("the reports of the demonstration could not be written", advice="Choose another --report-dir.")
         if got is not code:

@@ -36,6 +36,11 @@ def is_word(value: object) -> bool:
     return is_text(value) and isinstance(value, str) and (value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value))
 
 
+def word(text: str) -> str:
+    """Return a word of the service in upper case; a text that is not ASCII is none, though other letters have ASCII upper cases."""
+    return text.strip().upper() if text.isascii() else text
+
+
 def is_any_text(value: object) -> bool:
     """Whether the value is text, empty or not."""
     return isinstance(value, str)

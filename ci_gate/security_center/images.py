@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError, ReplacedError
 from ci_gate.model import Entry, EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest, public_registry
-from ci_gate.security_center.contracts import to_int
+from ci_gate.security_center.contracts import to_int, word
 from ci_gate.security_center.criteria import INSTANCES
 from ci_gate.security_center.repositories import hosts_of, is_in_repository, names_of, namespace_of, path_of
 from ci_gate.security_center.scan_requests import FAILED, JOINED
@@ -166,7 +166,7 @@ def has_failed(scan: Entry | Image) -> bool:
 
 def is_fatal(scan: Entry | Image) -> bool:
     """Whether a scan says that it succeeded, with a result that says otherwise."""
-    return _status(scan) == "SUCCESS" and scan.scan_result.strip().upper() not in FINE_RESULTS
+    return _status(scan) == "SUCCESS" and word(scan.scan_result) not in FINE_RESULTS
 
 
 def why_not_listed(reference: ImageReference, rows: list[JsonObject]) -> str:
@@ -309,7 +309,7 @@ def scans_of(image: Image) -> set[Entry]:
 
 
 def _status(scan: Entry | Image) -> str:
-    return scan.scan_status.strip().upper()
+    return word(scan.scan_status)
 
 
 def _entry(row: JsonObject) -> Entry:

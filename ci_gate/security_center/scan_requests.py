@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import GateError, IncompleteError, ProtocolError, RefusedError, UnauthorizedError, UnavailableError
 from ci_gate.model import normalise_digest
-from ci_gate.security_center.contracts import REPORT_IT, is_word, to_bool, to_int
+from ci_gate.security_center.contracts import REPORT_IT, is_word, to_bool, to_int, word
 
 if TYPE_CHECKING:
     from ci_gate.deadline import Deadline
@@ -193,7 +193,7 @@ class ScanDesk:
         if answer is None:
             return self._tasks.get(digest, ())
         tasks = tuple(
-            Task(row.get("TaskId") or "", row["Status"].strip().upper(), of, to_int(row.get("StartTime")), to_int(row.get("FinishTime")))
+            Task(row.get("TaskId") or "", word(row["Status"]), of, to_int(row.get("StartTime")), to_int(row.get("FinishTime")))
             for row in answer.rows
             if (of := normalise_digest(row.get("Target") or "")) in {"", digest} or (requested and row.get("TaskId") == requested)
         )
@@ -219,7 +219,7 @@ class ScanDesk:
         return _judge(answer)
 
     def _refusal(self, error: RefusedError, deadline: Deadline) -> ScanRequest | NotYet | Lacking:
-        code = error.refusal.upper()
+        code = word(error.refusal)
         if code == JOINED:
             return ScanRequest("", joined=True, at_ms=self._transport.server_ms)
         if code in UNSUPPORTED:
@@ -317,11 +317,11 @@ def _judge(answer: Answer) -> ScanRequest | NotYet:
     """
     data = answer.rows[0]
     task, result, status = ((data.get(name) or "").strip() for name in ("TaskId", "Result", "Status"))
-    if result.upper() in UNSUPPORTED:
-        raise _unsupported(result.upper(), answer.request_id)
-    if result.upper() == JOINED:
+    if word(result) in UNSUPPORTED:
+        raise _unsupported(word(result), answer.request_id)
+    if word(result) == JOINED:
         return ScanRequest(task, joined=True, at_ms=answer.server_ms)
-    if status.upper() in FAILED:
+    if word(status) in FAILED:
         raise IncompleteError(
             f"the scan that was asked for ended at once with {status}, its result is {result or 'not told'!r}",
             advice=HOW_TO_SCAN,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError
 from ci_gate.model import Entry, EvidenceRules, Image, Proof, ProofState
+from ci_gate.security_center.contracts import word
 from ci_gate.security_center.criteria import INSTANCES
 from ci_gate.security_center.images import FINE_RESULTS, Sight, has_failed, is_fatal, look_again, runs, scans_of
 from ci_gate.security_center.scan_requests import (
@@ -118,7 +119,7 @@ class _Scan:
 
     @property
     def _status(self) -> str:
-        return self.image.scan_status.strip().upper()
+        return word(self.image.scan_status)
 
     @property
     def _runs(self) -> bool:
@@ -170,9 +171,9 @@ class _Scan:
     def _note_repeat(self) -> None:
         """Note where the listing says that the request came to nothing, since a scan was under way: then that one is waited for."""
         request, before = self.request, self.before
-        if request is None or request.joined or self._tasks_of_ours or self.image.scan_result.strip().upper() != JOINED:
+        if request is None or request.joined or self._tasks_of_ours or word(self.image.scan_result) != JOINED:
             return
-        if before is None or before.scan_result.strip().upper() != JOINED:
+        if before is None or word(before.scan_result) != JOINED:
             self.desk.close(request)
             self.request = replace(request, joined=True)
 
@@ -390,7 +391,7 @@ class _Scan:
 
     def _failed(self) -> IncompleteError:
         """Say of what kind of scan the image has that it does not count."""
-        result = self.image.scan_result.strip().upper()
+        result = word(self.image.scan_result)
         advice = _SCAN_AGAIN if self.desk.mode is ScanMode.NEVER else HOW_TO_SCAN
         advice = UNSUPPORTED.get(result, advice)
         if self._is_fatal:

@@ -551,6 +551,11 @@ def test_the_youngest_scan_of_all_entries_says_whether_the_findings_have_settled
 NO_TIME = [{"status": "SUCCESS", "last": None}]
 
 
+@pytest.mark.parametrize(("status", "code"), [(" success ", ExitCode.PASSED), ("\u017fucce\u017f\u017f", ExitCode.INCOMPLETE)])
+def test_a_success_is_spelt_in_ascii(status, code):
+    assert code is decide(image(scan=[{"status": status}]), scan="never", seconds=20).code
+
+
 def test_a_success_without_a_time_hides_none_that_has_one():
     run = decide(image(scan=NO_TIME), twin(), scan="never", evidence={"max_scan_age": "1d"})
 
