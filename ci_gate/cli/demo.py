@@ -51,6 +51,8 @@ def demo(report_dir: Path) -> ExitCode:
             got = run_check(CheckOptions(images=(reference,), emulate="", report_dir=folder))
         if got is ExitCode.REPORT_FAILED:
             raise ReportError("the reports of the demonstration could not be written", advice="Choose another --report-dir.")
+        if got in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}:
+            return got
         if got is not code:
             raise InternalError(f"the demonstration ended with {int(got)} where {int(code)} was due", advice="Report this as a bug.")
         say(f"\n{explained[name]}\nReports: {folder}/junit.xml, summary.md, results.sarif, result.json")

@@ -117,3 +117,18 @@ def test_behind_its_reports_no_signal_changes_the_exit_code_nor_holds_it_up(gate
     os.close(reading)
 
     assert 0 == code
+
+
+def test_the_second_check_of_the_demo_can_be_ended_as_well(gate):
+    process = gate.start("demo", "--report-dir", "reports")
+    while not (line := process.stdout.readline()).startswith("[2/2]"):
+        assert line
+
+    until = time.monotonic() + 20
+    while process.poll() is None and time.monotonic() < until:
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+    _, err = process.communicate(timeout=10)
+
+    assert 130 == process.returncode, err
+    assert "bug" not in err
