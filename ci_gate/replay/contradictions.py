@@ -21,7 +21,7 @@ _CHANGED = "The document was changed, or is damaged. Run the check again, and re
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00", re.ASCII)
 _REQUIRED = ("source", "identity", "scanned", "covered", "complete", "consistent", "settled", "whitelists")
 _SETTLED_S = 60
-_TRUNCATED_MS = 1000  # what times of the service may lack of a second
+_STARTED_WITHIN_MS = 60_000
 _ASKED_FOR = frozenset({"yes", "joined"})  # scans that a run asked for, or waited for: fresh, whatever their time
 _MAX_SHOWN = 5
 _SAID = 300
@@ -234,8 +234,8 @@ def _scanned_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
     if "finished_ms" in figures:
         if figures.text("requested") not in _ASKED_FOR or figures["finished_ms"] <= 0:
             yield "it rests on the end of a task, and not of one that the run waited for"
-        if not 0 < figures["started_ms"] <= figures["last_scan_ms"] + _TRUNCATED_MS:
-            yield "it rests on the end of a task, and its scan is older than that"
+        if not 0 < figures["started_ms"] <= figures["last_scan_ms"] <= figures["started_ms"] + _STARTED_WITHIN_MS:
+            yield "it rests on the end of a task, and the scan did not begin with that"
     scan = (figures.text("status"), figures.text("result"), figures["last_scan_ms"])
     if image.image is not None and scan != (image.image.scan_status, image.image.scan_result, image.image.last_scan_ms or 0):
         yield "it is about another scan than the image has"

@@ -179,6 +179,7 @@ class RuleDocument(TypedDict):
     rule: Text
     text: Text
     passed: bool
+    """By what was read: where the image has causes, there may be more."""
     detail: Text
 
 

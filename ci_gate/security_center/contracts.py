@@ -23,6 +23,7 @@ REPORT_IT = (
     "Nothing can be concluded from this answer. Check that the endpoint is Security Center's and that no proxy rewrites answers; "
     "if both are right, report it with the request id."
 )
+_FIRST_MOMENT_MS = 1_500_000_000_000  # July 2017, before there was this API: an earlier time, or one in seconds, tells nothing
 _INT64 = 2**63
 
 
@@ -76,6 +77,12 @@ def to_int(value: object) -> int | None:
     if isinstance(value, str) and 0 < len(value) <= 20 and value.isascii() and value.removeprefix("-").isdigit():  # noqa: PLR2004 - digits of an int64
         return to_int(int(value))
     return None
+
+
+def to_moment(value: object) -> int | None:
+    """Return a time in milliseconds since the epoch, or ``None`` where it can be none."""
+    number = to_int(value)
+    return number if number is not None and number >= _FIRST_MOMENT_MS else None
 
 
 def to_bool(value: object) -> bool | None:

@@ -131,7 +131,7 @@ def prove_settled(
     rules: EvidenceRules,
     scan_range: ScanRange,
     asked_ms: int | None,
-    tasks: Sequence[Task],
+    tasks: Sequence[Task] | None,
     deadline: Deadline,
 ) -> tuple[Inventory, Proof]:
     """Read the inventory of a fresh scan again after ``evidence.settle``, until two readings agree: success can come before the findings.
@@ -140,7 +140,7 @@ def prove_settled(
     asked for or waited for, whatever its time. Its first findings may be some of its own, or those of the scan before.
 
     :param asked_ms: when the findings were first asked for, milliseconds since the epoch; ``None`` where nobody knows.
-    :param tasks: the latest of the image, as far as they are told.
+    :param tasks: the latest of the image, as far as they may be asked for; ``None`` where the service failed to tell.
     :return: the inventory to judge, and the proof.
     """
     if inventory.causes or any(proof.cause for proof in inventory.proofs):
@@ -168,12 +168,13 @@ def may_be_fresh(image: Image, asked_ms: int | None) -> bool:
     return not image.scan_requested and age_ms is not None and _FRESH_SCAN_MS <= age_ms < _LONGEST_SCAN_MS
 
 
-def _age_ms(image: Image, tasks: Sequence[Task], asked_ms: int | None) -> int | None:
+def _age_ms(image: Image, tasks: Sequence[Task] | None, asked_ms: int | None) -> int | None:
     """Return how long before its findings were asked for the scan ended, in milliseconds; ``None`` where nobody knows."""
     told = all(entry.last_scan_ms is not None for entry in image.entries if entry.scan_status.strip())
-    if asked_ms is None or image.last_scan_ms is None or not told or any(task.runs for task in tasks):
+    ends = [image.last_scan_ms, *(task.finished_ms for task in tasks or ())]  # a task that is under way has none
+    if asked_ms is None or tasks is None or not told or None in ends:
         return None
-    return asked_ms - max(image.last_scan_ms, *(task.finished_ms or 0 for task in tasks), 0)
+    return asked_ms - max(end for end in ends if end is not None)
 
 
 def _unsettled(what: str) -> Proof:

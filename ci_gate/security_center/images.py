@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import IncompleteError, ReplacedError
 from ci_gate.model import Entry, EvidenceRules, Image, ImageReference, Proof, ProofState, normalise_digest, public_registry
-from ci_gate.security_center.contracts import to_int, word
+from ci_gate.security_center.contracts import to_int, to_moment, word
 from ci_gate.security_center.criteria import INSTANCES
 from ci_gate.security_center.repositories import hosts_of, is_in_repository, names_of, namespace_of, path_of
 from ci_gate.security_center.scan_requests import FAILED, JOINED
@@ -26,7 +26,6 @@ _INFOS = "DescribeImageInfoList"
 _SHOWN_CANDIDATES = 5
 _MAX_UUIDS = 50
 FINE_RESULTS = {"", "SUCCESS", JOINED}  # the last: someone else's task did the scan
-_FIRST_MOMENT_MS = 1_500_000_000_000  # July 2017, before there was this API: an earlier time, or one in seconds, tells nothing
 HOW_TO_GET_A_DIGEST = (
     "Name the image by digest: pass --metadata-file with the file that `docker buildx build --metadata-file FILE` wrote, or append "
     "@sha256:… as printed by `docker push`. A policy may allow tags with evidence.require_digest: false."
@@ -195,10 +194,9 @@ def _sight(rows: list[JsonObject], image: Image) -> Sight:
     found = [row for row in rows if row["Uuid"] == image.uuid]
     same = [row for row in found if _digest(row) == image.digest]
     if not same:
-        kind = ReplacedError if found else IncompleteError  # what was read of one that is only gone was its own
-        what = "was replaced while the gate waited" if found else "is no longer listed"
-        raise kind(
-            f"the image sha256:{image.digest} (uuid {image.uuid}) {what}",
+        what = "another image is in its place now" if found else "it is no longer listed in its repository"
+        raise ReplacedError(
+            f"the image sha256:{image.digest} (uuid {image.uuid}) was replaced while the gate waited: {what}",
             advice="Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
             action=INSTANCES,
         )
@@ -297,12 +295,6 @@ def _describe(row: JsonObject) -> str:
     return f"{name} (uuid {row['Uuid']}, instance {row.get('InstanceId') or '?'})"
 
 
-def _moment(value: object) -> int | None:
-    """Return a time in milliseconds since the epoch, or ``None`` where it can be none."""
-    number = to_int(value)
-    return number if number is not None and number >= _FIRST_MOMENT_MS else None
-
-
 def scans_of(image: Image) -> set[Entry]:
     """Return what tells the scans of an image from others; their progress is written when it suits the service."""
     return {replace(entry, scan_progress=None) for entry in image.entries}
@@ -319,7 +311,7 @@ def _entry(row: JsonObject) -> Entry:
         scan_status=row.get("ScaStatus") or "",
         scan_result=row.get("ScaResult") or "",
         scan_progress=to_int(row.get("ScaProgress")),
-        last_scan_ms=_moment(row.get("LastScanTime")),
+        last_scan_ms=to_moment(row.get("LastScanTime")),
         last_scan_told=to_int(row.get("LastScanTime")) or None,
     )
 

@@ -176,8 +176,8 @@ def _read_once(transport: Transport, wanted: Sequence[tuple[Request, int]], dead
     for (index, _), answer in zip(rest, answers, strict=True):
         if answer is not None:
             _take(readings[index], wanted[index][0], answer)
-    for reading in readings:
-        _gather(reading)
+    for reading, (request, _) in zip(readings, wanted, strict=True):
+        _gather(reading, request.action)
     return readings
 
 
@@ -190,7 +190,7 @@ def _set_out(reading: _Reading, first: PageInfo) -> None:
     reading.page_count = max(1, -(-first.total // reading.size))
 
 
-def _gather(reading: _Reading) -> None:
+def _gather(reading: _Reading, action: str) -> None:
     """Judge the pages of a reading against each other, and bring their rows together."""
     page_of: dict[bytes, int] = {}
     for page in sorted(reading.pages, key=lambda page: page.number):
@@ -199,7 +199,7 @@ def _gather(reading: _Reading) -> None:
         reading.largest_total = max(reading.largest_total, page.info.total, page.count)
         for row in page.rows:
             # One file can hold two secrets; but a key, or an image, is listed once.
-            known = row.place in page_of and (page_of[row.place] != page.number or "FilePath" not in row.fields)
+            known = row.place in page_of and (page_of[row.place] != page.number or action != _FILES)
             reading.repeats = reading.repeats or known
             page_of.setdefault(row.place, page.number)
             reading.rows.append(row)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ci_gate.errors import GateError, IncompleteError, ProtocolError, RefusedError, UnauthorizedError, UnavailableError
 from ci_gate.model import normalise_digest
-from ci_gate.security_center.contracts import REPORT_IT, is_word, to_bool, to_int, word
+from ci_gate.security_center.contracts import REPORT_IT, is_word, to_bool, to_int, to_moment, word
 
 if TYPE_CHECKING:
     from ci_gate.deadline import Deadline
@@ -121,11 +121,6 @@ class Task:
     started_ms: int | None = None
     finished_ms: int | None = None
 
-    @property
-    def runs(self) -> bool:
-        """Whether it is under way."""
-        return self.status not in {"SUCCESS", *FAILED}
-
 
 class ScanDesk:
     """Where scans are asked for, for all images of a run: at most ten at once. Safe to use from several threads."""
@@ -187,19 +182,32 @@ class ScanDesk:
         :raises UnauthorizedError: if the credentials are rejected.
         """
         try:
-            answer = self._advice(TASKS, {"Digest": digest}, deadline)
+            tasks = self._tasks_of(digest, deadline, requested)
         except (ProtocolError, UnavailableError):
-            answer = None  # it is asked again at the next look
-        if answer is None:
+            tasks = None  # they are asked for again at the next look
+        if tasks is None:
             return self._tasks.get(digest, ())
-        tasks = tuple(
-            Task(row.get("TaskId") or "", word(row["Status"]), of, to_int(row.get("StartTime")), to_int(row.get("FinishTime")))
-            for row in answer.rows
-            if (of := normalise_digest(row.get("Target") or "")) in {"", digest} or (requested and row.get("TaskId") == requested)
-        )
         with self._lock:
             self._tasks[digest] = tasks
         return tasks
+
+    def tasks_now(self, digest: str, deadline: Deadline) -> tuple[Task, ...] | None:
+        """Return the latest tasks of an image; none where the account may not ask, ``None`` where the service fails."""
+        try:
+            return self._tasks_of(digest, deadline) or ()
+        except GateError:  # if the credentials are rejected, so they are where it matters
+            return None
+
+    def _tasks_of(self, digest: str, deadline: Deadline, requested: str = "") -> tuple[Task, ...] | None:
+        answer = self._advice(TASKS, {"Digest": digest}, deadline)
+        if answer is None:
+            return None
+        return tuple(
+            Task(row.get("TaskId") or "", word(row["Status"]), of, to_moment(row.get("StartTime")), to_moment(row.get("FinishTime")))
+            for row in answer.rows
+            if (of := normalise_digest((row.get("Target") or "").rpartition("@")[2])) in {"", digest}
+            or (requested and row.get("TaskId") == requested)
+        )
 
     def _ask(self, target: Target, deadline: Deadline) -> ScanRequest | NotYet | Lacking:
         used = self._used(deadline)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ci_gate.security_center.waiting import Wait
 
 _TRUNCATED_MS = 1000  # the server's `Date` has whole seconds
+STARTED_WITHIN_MS = 60_000  # of a task, until the scan of its image has
 _LOOKS_AT_LAG = 2  # the listing may lag behind the task
 _MORE_TIME = "Try again later, or give the run more time with --timeout."
 _GRANT_IT = "Scan the image in Security Center, or have the gate get what it lacks (ci-gate doctor tells), then run again."
@@ -260,8 +261,8 @@ class _Scan:
         """The task that shows the end of the scan that was seen running, where no time of the listing does: that may be of its start.
 
         All latest tasks must have succeeded, and one just when the listing ceased to say that a scan runs. The time that is listed must be
-        none of before that task began, or the listing tells of an older scan. A task is one of the digest: where that has several entries,
-        they must tell of one scan, or the task may be that of another entry.
+        that of its start, or the listing tells of an older scan. A task is one of the digest: where that has several entries, they must
+        tell of one scan, or the task may be that of another entry.
         """
         times = set(self._times)
         last = self.image.last_scan_ms
@@ -274,7 +275,7 @@ class _Scan:
                 for task in self.tasks
                 if task.target == self.image.digest
                 and task.started_ms is not None
-                and task.started_ms <= last + _TRUNCATED_MS
+                and task.started_ms <= last <= task.started_ms + STARTED_WITHIN_MS
                 and task.finished_ms is not None
                 and self.ran_ms <= task.finished_ms <= latest_ms
             ),

@@ -108,13 +108,13 @@ class SecurityCenter:
         assert isinstance(read, Inventory)
         assert isinstance(covered, Proof)
         assert isinstance(whitelists, Proof)
-        assert isinstance(tasks, tuple)
+        assert tasks is None or isinstance(tasks, tuple)
         inventory, settled = prove_settled(self._transport, image, read, rules, self._scan_range, asked_ms, tasks, deadline)
         return replace(inventory, proofs=(covered, *inventory.proofs, settled, whitelists))
 
-    def _tasks_of(self, image: Image, asked_ms: int | None, deadline: Deadline) -> tuple[Task, ...]:
-        """Return the latest scan tasks of an image whose findings may be settling still, as far as the account may ask for them."""
-        return self._desk.tasks(image.digest, deadline) if may_be_fresh(image, asked_ms) else ()
+    def _tasks_of(self, image: Image, asked_ms: int | None, deadline: Deadline) -> tuple[Task, ...] | None:
+        """Return the latest scan tasks of an image whose findings may be settling still, as :func:`prove_settled` takes them."""
+        return self._desk.tasks_now(image.digest, deadline) if may_be_fresh(image, asked_ms) else ()
 
     def _now_ms(self) -> int | None:
         """Return the time by the clock of the server or ours, whichever says less: a `Date` ahead must not make a fresh scan old."""

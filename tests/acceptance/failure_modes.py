@@ -390,7 +390,7 @@ SECTIONS: dict[str, tuple[Row, ...]] = {
         Row(
             "deleted while the gate reads",
             20,
-            "the image sha256:… (uuid …) is no longer listed …",
+            "the image sha256:… (uuid …) was replaced while the gate waited: it is no longer listed in its repository …",
             "Its tag moved with another push, or it was deleted. Run again for the image that is to be deployed.",
             world(images=(image(delisted_after_calls=1),)),
         ),

@@ -172,6 +172,18 @@ def test_a_field_of_another_call_more_is_no_row_of_that_call(action, field):
     assert decide(fault).exit_code in {ExitCode.PASSED, ExitCode.PROTOCOL}
 
 
+def test_a_key_that_is_listed_twice_is_seen_whatever_other_fields_its_row_has():
+    listing = {"action": PAGED[1], "kind": "set_field", "where": "every_row"}
+    twice = {**listing, "field": "SensitiveFileKey", "value": "sqlite", "times": 1}
+    more = {**listing, "field": "FilePath", "value": "/x"}
+    keys = [{"key": key, "path": "/x", "risk_level": "low"} for key in ("sqlite", "pem")]
+
+    result = decide(twice, more, images=[image(*keys)], policy=DENYING)
+
+    assert ExitCode.BLOCKED is result.exit_code
+    assert dict(_state(result, "complete").figures)["read_again"]
+
+
 @pytest.mark.parametrize("figures", [[], ["UnprocessedNum"], ["UnprocessedNum", "Count"]], ids=str)
 def test_a_key_that_is_listed_and_yields_nothing_is_never_a_pass(figures):
     dropped = [{"action": KEYS_CALL, "kind": "set_field", "where": "every_row", "field": name, "absent": True} for name in figures]
