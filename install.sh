@@ -15,12 +15,15 @@ case "$environment" in
   /*) ;;
   *) environment="./$environment" ;; # no option, whatever it begins with
 esac
-# What stands in an environment is run: nobody else may have put anything there, or be able to. What find cannot list, it says, and that counts.
-if [ -e "$environment" ] || [ -L "$environment" ]; then
-  if [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2>&1)" ] || [ -z "$(find "$environment/" -maxdepth 0 -user "$(id -u)")" ]; then
-    echo "install.sh: $environment is no new or empty folder of your own: give another one, or remove it" >&2
-    exit 2
-  fi
+# What stands in an environment is run: nobody else may have put anything there, or be able to. So it is made here, where there is none,
+# and looked at only then. What find cannot list, it says, and that counts.
+umask 022
+mkdir -p -- "$(dirname -- "$environment")"
+mkdir -- "$environment" 2> /dev/null || true
+others="$(find "$environment/" -maxdepth 0 ! \( -user "$(id -u)" ! -perm -0020 ! -perm -0002 \) 2>&1 || true)"
+if [ -n "$others" ] || [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2>&1)" ]; then
+  echo "install.sh: $environment is no new or empty folder that nobody but you can write: give another one, or remove it" >&2
+  exit 2
 fi
 
 # Of what the job set for its own Python and pip, only where and how to fetch is for this environment: not another target, user or Python.

@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 def input_files(options: CheckOptions) -> list[str]:
     """Return the files that the run reads, policies aside: no report may replace one."""
-    listed = options.images_file if options.images_file != STDIN else None
+    listed = options.images_file if options.images_file != STDIN else "/dev/stdin"
     return [str(path) for path in (options.metadata_file, options.emulate, listed) if path]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ci_gate.cli.output import say
+from ci_gate.cli.reporting import to_stdout
 from ci_gate.cli.signals import RunSignal
 from ci_gate.errors import Cause, ExitCode, InvalidDocumentError, UsageError
 
@@ -52,11 +53,13 @@ def emulate(world: Path | None, port: int) -> ExitCode:
     from ci_gate.emulator.app import serve_forever
 
     def ready(endpoint: Endpoint) -> None:
-        click.echo(f"export CI_GATE_ENDPOINT={endpoint.address}")
-        click.echo(f"export ALIBABA_CLOUD_ACCESS_KEY_ID={endpoint.access_key_id}")
-        click.echo(f"export ALIBABA_CLOUD_ACCESS_KEY_SECRET={endpoint.access_key_secret}")
-        if endpoint.security_token:
-            click.echo(f"export ALIBABA_CLOUD_SECURITY_TOKEN={endpoint.security_token}")
+        told = {
+            "CI_GATE_ENDPOINT": endpoint.address,
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": endpoint.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": endpoint.access_key_secret,
+            **({"ALIBABA_CLOUD_SECURITY_TOKEN": endpoint.security_token} if endpoint.security_token else {}),
+        }
+        to_stdout("".join(f"export {name}={value}\n" for name, value in told.items()))
         say("the embedded endpoint is EMULATED; nothing it answers is about a real image. Ctrl-C ends it.")
 
     try:

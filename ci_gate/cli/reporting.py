@@ -19,7 +19,7 @@ from ci_gate.model import ProofState
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ci_gate.errors import Cause
     from ci_gate.report import Target
@@ -96,11 +96,14 @@ def leave_reports(run: Run, targets: Sequence[Target], inputs: Sequence[str], po
 
     :param inputs: as of :func:`checked_reports`, as ``policies`` is.
     """
-    from ci_gate.report import write_placeholders
-
-    for target in targets:
-        with suppress(GateError):
-            write_placeholders(checked_reports([target], inputs, policies), run.ended(error.causes))
+    with deferred_signals(), suppress(OSError):  # without a working directory, nobody knows which files are which
+        kept = _files_kept(_paths(targets), inputs, policies)
+        allowed: list[Target] = []
+        for target in targets:
+            with suppress(UsageError):
+                _check_reports([*allowed, target], kept)
+                allowed.append(target)
+        _finish(allowed, NoPlatform(), run.ended(error.causes), ())
 
 
 def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None) -> tuple[Target, ...]:
@@ -120,20 +123,27 @@ def checked_reports(wanted: Sequence[Target], inputs: Iterable[str], policies: I
     :param policies: the policies that it loads, by path or name; what they name is read as well.
     :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
     """
+    check_working_directory()
+    _check_reports(wanted, _files_kept(_paths(wanted), inputs, policies))
+    return wanted
+
+
+def _paths(targets: Iterable[Target]) -> list[str]:
     from ci_gate.report import STDOUT
 
-    check_working_directory()
+    return [target.path for target in targets if target.path != STDOUT]
+
+
+def _check_reports(wanted: Sequence[Target], kept: Collection[str]) -> None:
+    from ci_gate.report import STDOUT
+
     places = [(target.path, "/dev/stdout" if target.path == STDOUT else target.path) for target in wanted]
     for (one, at), (other, there) in combinations(places, 2):
         if one == other or is_same_file(at, there):
             raise UsageError(f"two reports go to {other!r}", advice="Give each -o a path of its own.")
-    for name, path in ((name, os.environ.get(name)) for name in APPENDED):
-        taken = next((target.path for target in wanted if path and target.path != STDOUT and is_same_file(target.path, path)), None)
-        if taken is not None:
-            advice = "Give the report a path of its own: --github appends the summary and the outputs."
-            raise UsageError(f"a report would replace {taken!r}, the {name} of the runner, which is only appended to", advice=advice)
-    check_kept([(f"the {target.format} report", target.path) for target in wanted if target.path != STDOUT], inputs, policies)
-    return wanted
+    for target in wanted:
+        if target.path != STDOUT:
+            _check_place(f"the {target.format} report", target.path, kept)
 
 
 def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> None:
@@ -145,17 +155,35 @@ def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], polici
     :param baselines: whether to keep the baselines that they name, too.
     :raises UsageError: if one would be replaced.
     """
+    kept = _files_kept([path for _, path in outputs], inputs, policies, baselines=baselines)
+    for what, path in outputs:
+        _check_place(what, path, kept)
+
+
+def _files_kept(outputs: Iterable[str], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> set[str]:
+    """Return the files that must not be replaced."""
     from ci_gate.policy.language.reads import files_read
     from ci_gate.policy.language.sources import builtin_policies
 
     named = tuple(policies)
-    used = {str(path) for path in (*inputs, *(name for name in named if name not in builtin_policies()))}
+    kept = {str(path) for path in (*inputs, *(name for name in named if name not in builtin_policies()))}
     # Nothing that a policy names can be replaced where nothing is: the policies are not parsed twice for nothing.
-    if any(os.path.lexists(path) for _, path in outputs):
-        used.update(file for name in named for file in files_read(name, baselines=baselines))
-    for what, path in outputs:
-        if any(is_same_file(path, kept) for kept in used):
-            raise UsageError(f"{what} would replace {path!r}, which the run reads", advice="Give it another path.")
+    if any(os.path.lexists(path) for path in outputs):
+        kept.update(file for name in named for file in files_read(name, baselines=baselines))
+    return kept
+
+
+def _check_place(what: str, path: str, kept: Iterable[str]) -> None:
+    """Refuse to write to a path where something must be kept.
+
+    :raises UsageError: if one of those files is there, or one of the runner.
+    """
+    if any(is_same_file(path, other) for other in kept):
+        raise UsageError(f"{what} would replace {path!r}, which the run reads", advice="Give it another path.")
+    name = next((name for name in APPENDED if (other := os.environ.get(name)) and is_same_file(path, other)), None)
+    if name is not None:
+        advice = "Give it another path: --github appends the summary and the outputs."
+        raise UsageError(f"{what} would replace {path!r}, the {name} of the runner, which is only appended to", advice=advice)
 
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:

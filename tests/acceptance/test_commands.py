@@ -222,7 +222,25 @@ def test_a_wrong_value_leaves_no_old_pass_behind(gate):
     assert "Passed" not in page
 
 
-@pytest.mark.parametrize("wrong", ["-o bogus=y", "-o bogus", "--timeout soon", "-o html=x -o markdown=./x", "-o html={policy}", "-q -v"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(
+            "-o bogus=y",
+            "-o bogus",
+            "-o",
+            "--timeout soon",
+            "--timeout",
+            "--quiet=1",
+            "--nosuch",
+            "--nosuch=1",
+            "-qx",
+            "--since",
+            "--floor",
+        ),
+        *("-o html=x -o markdown=./x", "-o html={policy}", "-q -v", "--timeout soon --nosuch --since"),
+    ],
+)
 def test_a_refused_line_leaves_no_old_pass_behind_in_any_report_that_it_names(gate, wrong):
     policy = gate.policy("version: 1\nname: p\ndeny: {keys: [pem]}\n")
     before, line = policy.read_bytes(), (gate.world(image()), "-p", policy, "-o", "json=other.json")
@@ -236,7 +254,7 @@ def test_a_refused_line_leaves_no_old_pass_behind_in_any_report_that_it_names(ga
     assert before == policy.read_bytes()
 
 
-@pytest.mark.parametrize("wrong", ["--as-of bogus", "-q -v", "-o bogus=y", "-o json=old.json"])
+@pytest.mark.parametrize("wrong", ["--as-of bogus", "--as-of", "--verbose=1", "-q -v", "-o bogus=y", "-o json=old.json"])
 def test_a_refused_replay_leaves_no_old_pass_behind(gate, wrong):
     assert 0 == gate.check(gate.world(image()), "-o", "json=old.json").code
 
@@ -246,14 +264,68 @@ def test_a_refused_replay_leaves_no_old_pass_behind(gate, wrong):
     assert "passed" == json.loads((gate.folder / "old.json").read_text("utf-8"))["verdict"]
 
 
-def test_a_refused_test_of_a_policy_leaves_no_old_outcome_behind(gate):
+@pytest.mark.parametrize("wrong", ["-p default", "other", "--floor", "--nosuch"])
+def test_a_refused_test_of_a_policy_leaves_no_old_outcome_behind(gate, wrong):
     gate.policy("version: 1\nname: p\nthresholds: {total: 9}\ntests: [{name: t, given: [{key: pem}], expect: passed}]\n")
     assert 0 == gate.run("policy", "test", "policy.yaml", "-o", "junit=t.xml").code
 
-    finished = gate.run("policy", "test", "policy.yaml", "-p", "default", "-o", "junit=t.xml")
+    finished = gate.run("policy", "test", "policy.yaml", "-o", "junit=t.xml", *wrong.split())
 
     assert 2 == finished.code, finished.err
     assert 'errors="1"' in (gate.folder / "t.xml").read_text("utf-8")
+
+
+def test_a_refused_test_of_a_policy_replaces_nothing_that_it_reads_nor_what_the_runner_reads(gate):
+    policy = gate.policy("version: 1\nname: p\nthresholds: {total: 9}\n")
+    (gate.folder / "out").write_text("before\n", "utf-8")
+    runner = {"GITHUB_OUTPUT": str(gate.folder / "out")}
+
+    codes = {
+        gate.run("policy", "test", policy, "-o", f"junit={path}", *wrong, **runner).code
+        for path in (policy, "out")
+        for wrong in ((), ("--nosuch",))
+    }
+
+    assert {2} == codes
+    assert ("before\n", True) == ((gate.folder / "out").read_text("utf-8"), policy.read_text("utf-8").startswith("version"))
+
+
+def test_a_policy_that_does_not_load_is_told_whatever_becomes_of_the_outcome(gate):
+    finished = gate.run("policy", "test", gate.policy("nonsense: 1\n"), "-o", f"junit={gate.folder}")
+
+    assert 30 != finished.code, finished.err
+    assert "nonsense" in finished.err
+    assert "error 30" in finished.err
+
+
+def test_a_refused_line_is_told_on_streams_as_well(gate):
+    os.mkfifo(gate.folder / "pipe")
+    reader = subprocess.Popen(["cat", "pipe"], cwd=gate.folder, stdout=subprocess.PIPE, text=True)
+
+    finished = gate.run("check", REFERENCE, "-o", "json=-", "-o", "json=pipe", "--timeout", "soon")
+
+    read, _ = reader.communicate(timeout=20)
+    assert [2, 2] == [json.loads(text)["exit_code"] for text in (finished.out, read)]
+    assert 2 == finished.code
+
+
+def test_a_refused_line_is_told_with_the_usage_of_its_command(gate):
+    for wrong in ("--since", "--nosuch", "--quiet=1"):
+        finished = gate.run("check", REFERENCE, wrong)
+
+        assert "Usage: ci-gate check" in finished.err
+        assert "See `ci-gate check --help`" in finished.err
+
+
+def test_a_report_never_replaces_the_list_of_images_on_standard_input(gate):
+    (gate.folder / "images.txt").write_text(f"{REFERENCE}\n", "utf-8")
+    line = f"'{COMMAND}' check --images-file - --emulate='{gate.world(image())}' -o json={{}} <images.txt"
+
+    for path in ("images.txt", "/dev/stdin", "/dev/fd/0"):
+        done = subprocess.run(
+            ["sh", "-c", line.format(path)], cwd=gate.folder, env=gate.environment(), capture_output=True, timeout=60, check=False
+        )
+        assert (2, f"{REFERENCE}\n") == (done.returncode, (gate.folder / "images.txt").read_text("utf-8")), done.stderr
 
 
 def test_a_policy_that_does_not_load_leaves_no_old_pass_behind(gate):

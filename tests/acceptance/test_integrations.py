@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -138,15 +139,33 @@ def test_the_installation_takes_no_environment_with_something_in_it_and_no_link_
     (tmp_path / "-taken").mkdir()
     (tmp_path / "-taken" / "x").touch()
     (tmp_path / "file").touch()
+    for name, mode in (("wide", 0o777), ("of-a-group", 0o775)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     (tmp_path / "ci-gate-downloads").symlink_to(tmp_path / "taken")
 
-    for arguments in (*([name, spy] for name in ("taken", tmp_path / "taken", "-taken", "file", "gone")), ["new", spy, tmp_path]):
+    for arguments in (
+        *([name, spy] for name in ("taken", tmp_path / "taken", "-taken", "file", "gone", "wide", "of-a-group")),
+        ["new", spy, tmp_path],
+    ):
         run = ["sh", ROOT / "install.sh", *arguments]
         done = subprocess.run(run, cwd=tmp_path, env={"PATH": os.environ["PATH"]}, capture_output=True, check=False)
         assert (2, False) == (done.returncode, b"RUN" in done.stderr), arguments
 
     assert (tmp_path / "taken" / "bin").is_dir()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_nobody_else_can_write_into_the_environment(tmp_path, there):
+    place = tmp_path / "folder" / "environment"
+    if there:
+        place.mkdir(parents=True)
+    line = ["sh", "-c", 'umask 000; exec sh "$@"', "sh", ROOT / "install.sh", place, pip_spy(tmp_path)]
+
+    subprocess.run(line, env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
+
+    assert [0o755] * 2 == [stat.S_IMODE(path.stat().st_mode) for path in (place, place / "bin")]
 
 
 @pytest.mark.parametrize(("owner", "mode"), [("nobody", 0o777), ("root", 0o733)])
