@@ -104,8 +104,9 @@ class _Scan:
         while (progress := self._progress()) is not _Progress.DONE:
             if progress is _Progress.FAILED:
                 raise self._failed()
-            self.queue = ""
-            if self._may_ask() and not self._ask_if_still_needed():
+            if not self._may_ask():
+                self.queue = ""
+            elif not self._ask_if_still_needed():
                 continue
             self._say()
             with self.deadline.stage("queue" if self.queue else "scan"):
@@ -322,6 +323,7 @@ class _Scan:
 
     def _ask(self, sight: Sight) -> None:
         outcome = self.desk.ask(Target(sight.row, sight.image.digest, sight.image.tag), self.wait)
+        self.queue = ""
         if isinstance(outcome, ScanRequest):
             self.request, self.before, self.running = outcome, sight.image, frozenset()
             self._wait_for(outcome)
