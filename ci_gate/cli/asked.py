@@ -6,14 +6,13 @@ import json
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_gate.errors import UsageError
 from ci_gate.model import ImageReference, normalise_digest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ci_gate.cli.run import CheckOptions
     from ci_gate.gate import Asked
 
@@ -26,7 +25,9 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 def input_files(options: CheckOptions) -> list[str]:
     """Return the files that the run reads, policies aside: no report may replace one."""
-    listed = options.images_file if options.images_file != STDIN else "/dev/stdin"
+    listed = options.images_file
+    if listed == STDIN:
+        listed = "/dev/stdin" if Path("/dev/stdin").is_file() else None  # not a terminal, which standard output may be as well
     return [str(path) for path in (options.metadata_file, options.emulate, listed) if path]
 
 

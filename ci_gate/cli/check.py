@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ci_gate.cli.parameters import ReportingCommand, connection_options, floor_options, policy_option, report_options
-from ci_gate.cli.run import CheckOptions, refuse_check, run_check
+from ci_gate.cli.parameters import connection_options, floor_options, policy_option, report_options
+from ci_gate.cli.run import CheckOptions, run_check
 
 if TYPE_CHECKING:
-    from ci_gate.errors import ExitCode, UsageError
+    from ci_gate.errors import ExitCode
 
 _WORLD_SUFFIXES = {".yaml", ".yml", ".json"}
 
 
-def _refused(told: dict[str, Any], error: UsageError) -> None:
-    refuse_check(_untangled(CheckOptions(**told)), error)
-
-
-@click.command(cls=ReportingCommand, refused=_refused, short_help="Decide whether images may be deployed: the main job.")
+@click.command(short_help="Decide whether images may be deployed: the main job.")
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @policy_option
 @floor_options

@@ -18,13 +18,14 @@ from ci_gate.cli.doctor import doctor
 from ci_gate.cli.emulate import emulate
 from ci_gate.cli.github import hand_on_refusal
 from ci_gate.cli.keys import keys
-from ci_gate.cli.output import drain, say, say_causes, tell
+from ci_gate.cli.output import drain, say_causes, tell
 from ci_gate.cli.policy import policy
 from ci_gate.cli.replay import replay
 from ci_gate.cli.reporting import stdout_error
+from ci_gate.cli.run import refuse
 from ci_gate.cli.signals import RunSignal, raising_signals, signals_as_before
 from ci_gate.cli.waivers import waivers
-from ci_gate.errors import Cause, ExitCode, GateError, bug
+from ci_gate.errors import Cause, ExitCode, GateError, UsageError, bug
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,12 +89,12 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         tell(f"{error.format_message()}\n")
         return ExitCode.USAGE
     except click.ClickException as error:
-        tell(f"{error.ctx.get_usage()}\n" if isinstance(error, click.UsageError) and error.ctx else "")
-        what = error.format_message().rstrip(".")
-        say(f"error {int(ExitCode.USAGE)}: {what}")
-        advice = f"See `{error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else _PROG} --help`."
-        say(f"  -> {advice}")
-        _hand_on(given, Cause(ExitCode.USAGE, what, advice))
+        context = (error.ctx if isinstance(error, click.UsageError) else None) or _context_of(given)
+        tell(f"{context.get_usage()}\n")
+        refused = UsageError(error.format_message().rstrip("."), advice=f"See `{context.command_path} --help`.")
+        say_causes(refused.causes)
+        refuse(given, refused)
+        _hand_on(given, refused.cause)
         return ExitCode.USAGE
     except click.Abort:
         return ExitCode.INTERRUPTED
@@ -116,6 +117,17 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
     if isinstance(answer, ExitCode):
         return answer
     return ExitCode.PASSED if answer == 0 else ExitCode.INTERNAL  # --help and --version return 0; a command always returns its code
+
+
+def _context_of(given: Sequence[str]) -> click.Context:
+    """Return the context of the command that a line begins with: click does not say which one had an option too many."""
+    context = click.Context(cli, info_name=_PROG)
+    for word in given:
+        command = context.command.commands.get(word) if isinstance(context.command, click.Group) else None
+        if command is None:
+            break
+        context = click.Context(command, parent=context, info_name=word)
+    return context
 
 
 def _of_click(error: Exception) -> Cause | None:

@@ -12,7 +12,6 @@ import click
 from click.shell_completion import CompletionItem
 
 from ci_gate.cli.run import DEFAULT_REGION
-from ci_gate.errors import UsageError
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_S = 24 * 3600
@@ -45,63 +44,18 @@ class Output(click.ParamType[Any]):
 
     name = "format=path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str] | None:
-        """Convert, or fail with the formats that exist; where as much is read as can be, a wrong one is ``None``, and costs no other."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Convert, or fail with the formats that exist."""
         if isinstance(value, tuple):
             return value
         from ci_gate.report import FORMATS
 
         name, equals, path = str(value).partition("=")
-        if equals and path and name in FORMATS:
-            return name, path
-        if ctx is None or not ctx.resilient_parsing:
-            wrong = f"{name[:_QUOTED]!r} is no report format; there are {', '.join(FORMATS)}"
-            self.fail(wrong if equals and path else f"{str(value)[:_QUOTED]!r} is not FORMAT=PATH, such as junit=report.xml", param, ctx)
-        return None
-
-
-class ReportingCommand(click.Command):
-    """Leaves no report of another run behind where its line is refused."""
-
-    def __init__(self, *arguments: Any, refused: Callable[[dict[str, Any], UsageError], None], **options: Any) -> None:
-        """Build a command.
-
-        :param refused: has the reports say why the line is refused; told what could be read of it, by the names of the options.
-        """
-        super().__init__(*arguments, **options)
-        self._refused = refused
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, and have the reports that are asked for say why that fails."""
-        given = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            error.ctx = error.ctx or ctx  # then it is told with the usage of this command
-            advice = f"See `{ctx.command_path} --help`."
-            self._refused(self._told(ctx, given), UsageError(error.format_message().rstrip("."), advice=advice))
-            raise
-
-    def _told(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
-        """Return what can be read of a line: an option is left out that is unknown, or that has a value too many or too few."""
-        while True:
-            try:
-                self.make_parser(ctx).parse_args(list(args))
-                break
-            except (click.NoSuchOption, click.BadOptionUsage) as error:
-                args = _without(args, error.option_name)
-        params = self.make_context(ctx.info_name, args, resilient_parsing=True).params
-        told = {name: value for name, value in params.items() if value is not None}
-        return {**told, "outputs": tuple(filter(None, told["outputs"]))} if "outputs" in told else told
-
-
-def _without(args: list[str], option: str) -> list[str]:
-    """Return a line without the last word that is, or holds, an option."""
-    for place, word in reversed(list(enumerate(args))):
-        in_short_ones = len(option) == len("-o") and word.startswith("-") and not word.startswith("--") and option[1] in word
-        if word.partition("=")[0] == option or in_short_ones:
-            return args[:place] + args[place + 1 :]
-    return args[:-1]
+        if not equals or not path:
+            self.fail(f"{str(value)[:_QUOTED]!r} is not FORMAT=PATH, such as junit=report.xml", param, ctx)
+        if name not in FORMATS:
+            self.fail(f"{name[:_QUOTED]!r} is no report format; there are {', '.join(FORMATS)}", param, ctx)
+        return name, path
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])

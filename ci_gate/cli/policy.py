@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ import click
 
 from ci_gate.cli.baseline import DAYS, DEFAULT_FILE, Connection, denied_of, judge_sources, say_denied
 from ci_gate.cli.output import say, say_causes
-from ci_gate.cli.parameters import ReportingCommand, connection_options, floor_options, policy_option
+from ci_gate.cli.parameters import connection_options, floor_options, policy_option
 from ci_gate.cli.reporting import check_kept, check_working_directory, is_same_file, policy_to_load
 from ci_gate.cli.shared import (
     STDOUT,
@@ -181,16 +180,7 @@ def _image_lines(asked: str, traces: Sequence[Trace]) -> Iterator[str]:
         yield from (f"  {number}. {printable(step, _SENTENCE)}\n" for number, step in enumerate(entry.steps, 1))
 
 
-def _refused(told: dict[str, Any], error: UsageError) -> None:
-    """Have the JUnit file of `test` say that its line was refused, unless that is one of the files which are read."""
-    with suppress(UsageError):
-        path = _junit_path(told.get("output"))
-        if path not in {None, STDOUT}:
-            _check_junit(str(path), told.get("named"), told.get("policy"), told.get("floors", ()))
-            _leave_junit(path, error)
-
-
-@policy.command(cls=ReportingCommand, refused=_refused, short_help="Run the tests that a policy holds.")
+@policy.command(short_help="Run the tests that a policy holds.")
 @policy_argument
 @floor_options
 @click.option("-o", "--output", metavar="junit=PATH", help="Write the outcome as JUnit XML; PATH - is stdout.")
@@ -198,7 +188,8 @@ def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_s
     """Run the tests that a policy holds under `tests`. Exit code 11 when one fails, or there is none."""
     path = _junit_path(output)
     if path not in {None, STDOUT}:
-        _check_junit(str(path), named, policy, floors)
+        policies = [each for each in (named, policy) if each is not None] or policy_to_load(None)
+        check_kept([("the junit report", str(path))], (), (*policies, *floors))
     try:
         loaded = load_named(named, policy)
         name, results = _tested(loaded, floors, floor_sha256)
@@ -214,11 +205,6 @@ def test(named: str | None, policy: str | None, floors: tuple[str, ...], floor_s
         say(f"the policy {name} has no tests")
         say("  -> Add some under `tests`; `ci-gate policy init -o -` prints a policy with examples.")
     return ExitCode.PASSED if results and all(result.passed for result in results) else ExitCode.CHECK_FAILED
-
-
-def _check_junit(path: str, named: str | None, policy: str | None, floors: tuple[str, ...]) -> None:
-    policies = [each for each in (named, policy) if each is not None] or policy_to_load(None)
-    check_kept([("the junit report", path)], (), (*policies, *floors))
 
 
 def _tested(loaded: LoadedPolicy, floors: tuple[str, ...], sums: tuple[str, ...]) -> tuple[str, tuple[TestResult, ...]]:

@@ -10,7 +10,7 @@ import click
 
 from ci_gate import __version__
 from ci_gate.cli.output import say
-from ci_gate.cli.parameters import ReportingCommand, floor_options, report_options
+from ci_gate.cli.parameters import floor_options, report_options
 from ci_gate.cli.reporting import checked_reports, leave_reports, run_with_reports, wanted_reports
 from ci_gate.cli.shared import Day
 from ci_gate.cli.signals import RunSignal
@@ -30,11 +30,7 @@ if TYPE_CHECKING:
 _SHOWN_CHANGES = 3
 
 
-def _refused(told: dict[str, Any], error: UsageError) -> None:
-    _refuse(ReplayOptions(**{"results": (), **told}), error)
-
-
-@click.command(cls=ReportingCommand, refused=_refused, short_help="Decide again from saved results, without the network.")
+@click.command(short_help="Decide again from saved results, without the network.")
 @click.argument("results", nargs=-1, required=True, metavar="RESULT...")
 @click.option("-p", "--policy", metavar="FILE|NAME", help="Judge by this policy.  [default: the one that is stored in the result]")
 @floor_options
@@ -83,14 +79,9 @@ def run_replay(options: ReplayOptions) -> ExitCode:
     try:
         targets = checked_reports(_reports(options), *_files_read(options))
     except UsageError as error:
-        _refuse(options, error)
+        leave_reports(_Replay(options), _reports(options), *_files_read(options), error)
         raise
     return run_with_reports(_Replay(options), targets, quiet=options.quiet)
-
-
-def _refuse(options: ReplayOptions, error: UsageError) -> None:
-    """Have the reports say that the command line was refused."""
-    leave_reports(_Replay(options), _reports(options), *_files_read(options), error)
 
 
 def _reports(options: ReplayOptions) -> tuple[Target, ...]:

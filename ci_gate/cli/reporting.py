@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ci_gate.cli.output import tell, use_color, width
+from ci_gate.cli.output import say_causes, tell, use_color, width
 from ci_gate.cli.signals import deferred_signals, ignore_signals
 from ci_gate.deadline import Deadline
 from ci_gate.errors import ExitCode, GateError, ReportError, UsageError, bug
@@ -103,7 +103,8 @@ def leave_reports(run: Run, targets: Sequence[Target], inputs: Sequence[str], po
             with suppress(UsageError):
                 _check_reports([*allowed, target], kept)
                 allowed.append(target)
-        _finish(allowed, NoPlatform(), run.ended(error.causes), ())
+        result = _finish(allowed, NoPlatform(), run.ended(error.causes), ())
+        say_causes(cause for cause in result.causes if cause not in error.causes)
 
 
 def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None) -> tuple[Target, ...]:

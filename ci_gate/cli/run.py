@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from ci_gate.cli.asked import images_asked, input_files
 from ci_gate.cli.github import GithubStep
 from ci_gate.cli.output import describe_call, say
 from ci_gate.cli.progress import Progress
+from ci_gate.cli.refused import RefusedLine
 from ci_gate.cli.reporting import checked_reports, leave_reports, policy_to_load, run_with_reports, wanted_reports
 from ci_gate.cli.signals import RunSignal, signal_behind
 from ci_gate.deadline import Deadline
@@ -21,7 +23,7 @@ from ci_gate.errors import Cause, ExitCode, GateError, UnavailableError, UsageEr
 from ci_gate.model import SourceInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import date
 
     from ci_gate.gate import Asked, Judging
@@ -75,14 +77,20 @@ def run_check(options: CheckOptions) -> ExitCode:
         targets = checked_reports(_reports(options), *_files_read(options))
         platform = GithubStep.of_environment(options.report_dir) if options.github else None
     except UsageError as error:
-        refuse_check(options, error)
+        leave_reports(_Run(options), _reports(options), *_files_read(options), error)
         raise
     return run_with_reports(_Run(options), targets, quiet=options.quiet, platform=platform)
 
 
-def refuse_check(options: CheckOptions, error: UsageError) -> None:
-    """Have the reports say that the command line was refused, as far as ``options``, what could be read of it, tells which they are."""
-    leave_reports(_Run(options), _reports(options), *_files_read(options), error)
+def refuse(words: Sequence[str], error: UsageError) -> None:
+    """Have the reports that a command line names say that it was refused: none is left of another run.
+
+    It has no meaning, so whatever else it names is kept, and nothing of it but ``error`` is told: it may hold a secret.
+    """
+    line = RefusedLine.of(words)
+    options = CheckOptions(emulate="" if any(word.startswith("--emulate") for word in words) else None)
+    policies = (*policy_to_load(os.environ.get("CI_GATE_POLICY")), *filter(os.path.isfile, line.others))
+    leave_reports(_Run(options), line.reports, line.others, policies, error)
 
 
 def _reports(options: CheckOptions) -> tuple[Target, ...]:

@@ -232,7 +232,7 @@ def _scanned_figures(image: SavedImage, proof: Proof, figures: Figures) -> Itera
         ):
             yield "whether the run asked for the scan, and its task, do not fit"
     if "finished_ms" in figures:
-        if figures.text("requested") not in _ASKED_FOR or figures["finished_ms"] <= 0:
+        if figures.text("requested") not in _ASKED_FOR or figures["finished_ms"] < figures["started_ms"]:
             yield "it rests on the end of a task, and not of one that the run waited for"
         if not 0 < figures["started_ms"] <= figures["last_scan_ms"] <= figures["started_ms"] + _STARTED_WITHIN_MS:
             yield "it rests on the end of a task, and the scan did not begin with that"

@@ -148,7 +148,8 @@ def prove_settled(
     age_ms = _age_ms(image, tasks, asked_ms)
     if age_ms is not None and age_ms >= _FRESH_SCAN_MS and not image.scan_requested:
         age_s = age_ms // 1000
-        return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s before", (("scan_age_s", age_s),))
+        by = "its task and LastScanTime" if tasks else "LastScanTime alone"
+        return inventory, Proof("settled", ProofState.HELD, f"the scan ended {age_s} s before, by {by}", (("scan_age_s", age_s),))
     for _ in range(_SETTLING_LOOKS):
         if not deadline.sleep(rules.settle_s):
             return inventory, _unsettled("the scan ended just now, and there was no time to look again")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -205,8 +206,7 @@ class ScanDesk:
         return tuple(
             Task(row.get("TaskId") or "", word(row["Status"]), of, to_moment(row.get("StartTime")), to_moment(row.get("FinishTime")))
             for row in answer.rows
-            if (of := normalise_digest((row.get("Target") or "").rpartition("@")[2])) in {"", digest}
-            or (requested and row.get("TaskId") == requested)
+            if (of := _target(row)) in {"", digest} or (requested and row.get("TaskId") == requested)
         )
 
     def _ask(self, target: Target, deadline: Deadline) -> ScanRequest | NotYet | Lacking:
@@ -299,6 +299,12 @@ class ScanDesk:
                 if self._slots.acquire(timeout=min(_SLICE_S, max(0.001, wait.deadline.remaining))):
                     return True
         return False
+
+
+def _target(task: JsonObject) -> str:
+    """Return the digest, as bare hex, that a task is told to be of; what is no digest tells nothing."""
+    digest = normalise_digest((task.get("Target") or "").rpartition("@")[2])
+    return digest if re.fullmatch("[0-9a-f]{64}", digest) else ""
 
 
 def not_behind(server_ms: int | None) -> int | None:

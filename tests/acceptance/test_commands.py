@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from support import COMMAND, DIGEST, NAME, REFERENCE, image
 
+from ci_gate.report import FORMATS
+
 
 def test_demo_shows_a_pass_and_a_block_and_exits_0(gate):
     finished = gate.run("demo", HTTP_PROXY="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9")
@@ -296,6 +298,68 @@ def test_a_policy_that_does_not_load_is_told_whatever_becomes_of_the_outcome(gat
     assert 30 != finished.code, finished.err
     assert "nonsense" in finished.err
     assert "error 30" in finished.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "check {image} --polic kept -o json=kept",
+        "check {image} --polic=kept -o json=kept",
+        "check --image-file kept -o json=kept",
+        "check {image} -vZp kept -o json=kept",
+        "check {image} -Z -pkept -o json=kept",
+        "check {image} --since kept -o json=kept --nosuch",
+        "check {image} -p kept -o json=parent.yml --nosuch",
+        "check --nosuch -o json=kept -- kept",
+        "policy test policy.yaml kept -o junit=kept",
+        "policy test policy.yaml --flor kept -o junit=kept",
+        "replay kept -o json=kept --nosuch",
+    ],
+)
+def test_a_line_without_a_meaning_replaces_nothing_that_it_names_otherwise(gate, line):
+    gate.policy("version: 1\nname: p\nthresholds: {total: 9}\n")
+    texts = {"kept": "version: 1\nname: k\nextends: [parent.yml]\n", "parent.yml": "version: 1\nname: a\nthresholds: {total: 9}\n"}
+    for name, text in texts.items():
+        (gate.folder / name).write_text(text, "utf-8")
+
+    finished = gate.run(*line.format(image=REFERENCE).split(), "-o", "json=other.json")
+
+    assert 2 == finished.code, finished.err
+    assert texts == {name: (gate.folder / name).read_text("utf-8") for name in texts}
+    if "--" not in line.split():  # else it is the name of an image
+        assert "undecided" == json.loads((gate.folder / "other.json").read_text("utf-8"))["verdict"]
+
+
+@pytest.mark.parametrize(
+    "place", ["-ojson=o.json", "-qojson=o.json", "--output=json=o.json", "-p -o json=o.json", "--report-dir=r", "--report-dir r"]
+)
+@pytest.mark.parametrize("wrong", [("check", "-t", "5m"), ("-v", "check"), ("--timeout", "5m", "check"), ("chek",), ("check", "--nosuch")])
+def test_a_report_is_found_in_a_line_without_a_meaning_wherever_it_stands(gate, wrong, place):
+    (gate.folder / "r").mkdir()
+    path = gate.folder / ("r/result.json" if "report-dir" in place else "o.json")
+    path.write_text("passed", "utf-8")
+
+    finished = gate.run(*wrong, REFERENCE, *place.split())
+
+    assert 2 == finished.code, finished.err
+    assert "undecided" == json.loads(path.read_text("utf-8"))["verdict"]
+
+
+@pytest.mark.parametrize("option", ["-k", "--security-token", "--access-key-secret", "--x="])
+def test_nothing_of_a_line_without_a_meaning_is_told(gate, option):
+    formats = [part for name in FORMATS for part in ("-o", f"{name}={name}.txt")]
+
+    finished = gate.run("check", REFERENCE, *formats, *(option.split("=") if "=" not in option else [f"{option}S3CR3T"]), "S3CR3T")
+
+    assert 2 == finished.code, finished.err
+    assert "S3CR3T" not in finished.err + finished.out + "".join((gate.folder / f"{name}.txt").read_text("utf-8") for name in FORMATS)
+
+
+def test_a_report_of_a_refused_line_that_cannot_be_written_is_told(gate):
+    finished = gate.run("check", REFERENCE, "--nosuch", "-o", "junit=/dev/null/x")
+
+    assert 2 == finished.code
+    assert "error 30: the junit report '/dev/null/x' could not be written" in finished.err
 
 
 def test_a_refused_line_is_told_on_streams_as_well(gate):
