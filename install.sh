@@ -15,13 +15,17 @@ case "$environment" in
   /*) ;;
   *) environment="./$environment" ;; # no option, whatever it begins with
 esac
+while case "$environment" in */. | ?*/) true ;; *) false ;; esac do
+  environment="${environment%.}"
+  environment="${environment%/}"
+done
 # What stands in an environment is run: nobody else may have put anything there, or be able to. So it is made here, where there is none,
 # and looked at only then. What find cannot list, it says, and that counts.
 umask "$(printf '%04o' "$(($(umask) | 022))")"
 mkdir -p -- "$(dirname -- "$environment")"
 mkdir -- "$environment" 2> /dev/null || true
 others="$(find "$environment/" -maxdepth 0 ! \( -user "$(id -u)" ! -perm -0020 ! -perm -0002 \) 2>&1 || true)"
-if [ -L "${environment%/}" ] || [ -n "$others" ] || [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2>&1)" ]; then
+if [ -L "$environment" ] || [ -n "$others" ] || [ -n "$(find "$environment/" -mindepth 1 -maxdepth 1 2>&1)" ]; then
   echo "install.sh: $environment is no new or empty folder that nobody but you can write: give another one, or remove it" >&2
   exit 2
 fi

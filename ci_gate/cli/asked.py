@@ -25,10 +25,13 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 def input_files(options: CheckOptions) -> list[str]:
     """Return the files that the run reads, policies aside: no report may replace one."""
-    listed = options.images_file
-    if listed == STDIN:
-        listed = "/dev/stdin" if Path("/dev/stdin").is_file() else None  # not a terminal, which standard output may be as well
-    return [str(path) for path in (options.metadata_file, options.emulate, listed) if path]
+    listed = standard_input() if options.images_file == STDIN else (options.images_file,)
+    return [str(path) for path in (options.metadata_file, options.emulate, *listed) if path]
+
+
+def standard_input() -> tuple[str, ...]:
+    """Return the path of standard input where it is a file: a terminal is standard output as well."""
+    return ("/dev/stdin",) if Path("/dev/stdin").is_file() else ()
 
 
 def images_asked(options: CheckOptions) -> tuple[Asked, ...]:

@@ -93,7 +93,7 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         tell(f"{context.get_usage()}\n")
         refused = UsageError(error.format_message().rstrip("."), advice=f"See `{context.command_path} --help`.")
         say_causes(refused.causes)
-        refuse(given, refused)
+        refuse(given, context.info_name or _PROG, refused)
         _hand_on(given, refused.cause)
         return ExitCode.USAGE
     except click.Abort:

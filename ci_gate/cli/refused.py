@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING
 from ci_gate.cli.reporting import wanted_reports
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ci_gate.report import Target
 
 _DIRECTORY = "--report-dir"
-_OTHER_COMMANDS = frozenset({"replay", "demo", "policy", "baseline", "waivers", "keys", "doctor", "emulate"})  # they take no folder from it
-_MOST = 50  # reports
+_WITH_REPORTS = frozenset({"ci-gate", "check", "replay", "test"})  # the first: nobody knows which command was meant
+_WITH_VARIABLE = frozenset({"ci-gate", "check"})
+_OUTPUT = re.compile(r"-\w*o|--o[\w-]*")
+_MOST = 200  # reports
+_LONGEST_CLUSTER = 12  # of options of one letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +31,32 @@ class RefusedLine:
     others: tuple[str, ...]
 
     @classmethod
-    def of(cls, words: Sequence[str]) -> RefusedLine:
-        """Read a line: what looks like ``FORMAT=PATH`` is a report, wherever it stands before ``--``."""
+    def of(cls, words: Sequence[str], command: str) -> RefusedLine:
+        """Read a line of a command: what looks like ``FORMAT=PATH`` behind an option that may be ``--output`` is a report."""
         from ci_gate.report import FORMATS
 
-        report = re.compile(rf"(?:--output=|-\w*?o)?({'|'.join(FORMATS)})=(.+)", re.DOTALL)
+        if command not in _WITH_REPORTS:
+            return cls((), ())
+        formats = "|".join(FORMATS)
+        alone, attached = re.compile(rf"({formats})=(.+)", re.DOTALL), re.compile(rf"(?:--o[\w-]*=|-\w*?o=?)({formats})=(.+)", re.DOTALL)
         end = words.index("--") if "--" in words else len(words)
         outputs, others = [], list(words[end:])
-        folder = None if _OTHER_COMMANDS & set(words) else os.environ.get("CI_GATE_REPORT_DIR")
+        folder = os.environ.get("CI_GATE_REPORT_DIR") or None if command in _WITH_VARIABLE else None
         before = ""
         for word in words[:end]:
-            if found := report.fullmatch(word):
+            if found := attached.fullmatch(word) or (alone.fullmatch(word) if _OUTPUT.fullmatch(before) else None):
                 outputs.append((found[1], found[2]))
             elif before == _DIRECTORY or word.startswith(f"{_DIRECTORY}="):
                 folder = word.removeprefix(f"{_DIRECTORY}=")
             else:
-                others += [word, word.partition("=")[2], word[2:] if word.startswith("-") else ""]
+                others += _parts(word)
             before = word
-        return cls(wanted_reports(outputs[:_MOST], Path(folder) if folder else None), tuple(filter(None, others)))
+        return cls(wanted_reports(outputs[:_MOST], None if folder is None else Path(folder)), tuple(dict.fromkeys(filter(None, others))))
+
+
+def _parts(word: str) -> Iterator[str]:
+    """Yield what of a word can be a value."""
+    yield word
+    yield from re.split(r"[\s=]+", word)
+    if re.match(r"-\w", word):
+        yield from (word[start:] for start in range(2, _LONGEST_CLUSTER))

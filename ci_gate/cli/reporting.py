@@ -7,7 +7,6 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +18,7 @@ from ci_gate.model import ProofState
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ci_gate.errors import Cause
     from ci_gate.report import Target
@@ -101,7 +100,7 @@ def leave_reports(run: Run, targets: Sequence[Target], inputs: Sequence[str], po
         allowed: list[Target] = []
         for target in targets:
             with suppress(UsageError):
-                _check_reports([*allowed, target], kept)
+                _check_report(target, allowed, kept)
                 allowed.append(target)
         result = _finish(allowed, NoPlatform(), run.ended(error.causes), ())
         say_causes(cause for cause in result.causes if cause not in error.causes)
@@ -125,7 +124,9 @@ def checked_reports(wanted: Sequence[Target], inputs: Iterable[str], policies: I
     :raises UsageError: if two reports share a path, one would replace an input, or there is no working directory.
     """
     check_working_directory()
-    _check_reports(wanted, _files_kept(_paths(wanted), inputs, policies))
+    kept = _files_kept(_paths(wanted), inputs, policies)
+    for number, target in enumerate(wanted):
+        _check_report(target, wanted[:number], kept)
     return wanted
 
 
@@ -135,16 +136,17 @@ def _paths(targets: Iterable[Target]) -> list[str]:
     return [target.path for target in targets if target.path != STDOUT]
 
 
-def _check_reports(wanted: Sequence[Target], kept: Collection[str]) -> None:
+def _check_report(target: Target, before: Iterable[Target], kept: _Files) -> None:
+    """Refuse a report that would replace another one, or a file that must be kept."""
     from ci_gate.report import STDOUT
 
-    places = [(target.path, "/dev/stdout" if target.path == STDOUT else target.path) for target in wanted]
-    for (one, at), (other, there) in combinations(places, 2):
-        if one == other or is_same_file(at, there):
-            raise UsageError(f"two reports go to {other!r}", advice="Give each -o a path of its own.")
-    for target in wanted:
-        if target.path != STDOUT:
-            _check_place(f"the {target.format} report", target.path, kept)
+    place = "/dev/stdout" if target.path == STDOUT else target.path
+    for other in before:
+        there = "/dev/stdout" if other.path == STDOUT else other.path
+        if place == there or is_same_file(place, there):
+            raise UsageError(f"two reports go to {target.path!r}", advice="Give each -o a path of its own.")
+    if target.path != STDOUT:
+        _check_place(f"the {target.format} report", target.path, kept)
 
 
 def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> None:
@@ -161,7 +163,34 @@ def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], polici
         _check_place(what, path, kept)
 
 
-def _files_kept(outputs: Iterable[str], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> set[str]:
+class _Files:
+    """Files, to see whether a path is one of them, as :func:`is_same_file` does."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        named = tuple(paths)
+        self._places = {place for path in named if (place := _place(path)) is not None}
+        self._nodes = {node for path in named if (node := _node(path)) is not None}
+
+    def __contains__(self, path: str) -> bool:
+        return _place(path) in self._places or _node(path) in self._nodes
+
+
+def _place(path: str) -> str | None:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # it is no path
+        return None
+
+
+def _node(path: str) -> tuple[int, int] | None:
+    try:
+        found = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _files_kept(outputs: Iterable[str], inputs: Iterable[str], policies: Iterable[str], *, baselines: bool = True) -> _Files:
     """Return the files that must not be replaced."""
     from ci_gate.policy.language.reads import files_read
     from ci_gate.policy.language.sources import builtin_policies
@@ -171,15 +200,15 @@ def _files_kept(outputs: Iterable[str], inputs: Iterable[str], policies: Iterabl
     # Nothing that a policy names can be replaced where nothing is: the policies are not parsed twice for nothing.
     if any(os.path.lexists(path) for path in outputs):
         kept.update(file for name in named for file in files_read(name, baselines=baselines))
-    return kept
+    return _Files(kept)
 
 
-def _check_place(what: str, path: str, kept: Iterable[str]) -> None:
+def _check_place(what: str, path: str, kept: _Files) -> None:
     """Refuse to write to a path where something must be kept.
 
     :raises UsageError: if one of those files is there, or one of the runner.
     """
-    if any(is_same_file(path, other) for other in kept):
+    if path in kept:
         raise UsageError(f"{what} would replace {path!r}, which the run reads", advice="Give it another path.")
     name = next((name for name in APPENDED if (other := os.environ.get(name)) and is_same_file(path, other)), None)
     if name is not None:

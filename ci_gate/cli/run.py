@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_gate import __version__
-from ci_gate.cli.asked import images_asked, input_files
+from ci_gate.cli.asked import images_asked, input_files, standard_input
 from ci_gate.cli.github import GithubStep
 from ci_gate.cli.output import describe_call, say
 from ci_gate.cli.progress import Progress
@@ -82,15 +82,15 @@ def run_check(options: CheckOptions) -> ExitCode:
     return run_with_reports(_Run(options), targets, quiet=options.quiet, platform=platform)
 
 
-def refuse(words: Sequence[str], error: UsageError) -> None:
-    """Have the reports that a command line names say that it was refused: none is left of another run.
+def refuse(words: Sequence[str], command: str, error: UsageError) -> None:
+    """Have the reports that a line of a command names say that it was refused: none is left of another run.
 
     It has no meaning, so whatever else it names is kept, and nothing of it but ``error`` is told: it may hold a secret.
     """
-    line = RefusedLine.of(words)
+    line = RefusedLine.of(words, command)
     options = CheckOptions(emulate="" if any(word.startswith("--emulate") for word in words) else None)
     policies = (*policy_to_load(os.environ.get("CI_GATE_POLICY")), *filter(os.path.isfile, line.others))
-    leave_reports(_Run(options), line.reports, line.others, policies, error)
+    leave_reports(_Run(options), line.reports, (*line.others, *standard_input()), policies, error)
 
 
 def _reports(options: CheckOptions) -> tuple[Target, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -308,6 +309,10 @@ def test_a_policy_that_does_not_load_is_told_whatever_becomes_of_the_outcome(gat
         "check --image-file kept -o json=kept",
         "check {image} -vZp kept -o json=kept",
         "check {image} -Z -pkept -o json=kept",
+        "check {image} -vpkept -o json=kept --nosuch",
+        "check {image} --polic==kept -o json=kept",
+        "check json=kept --nosuch",
+        "baseline create x -o json=kept --nosuch",
         "check {image} --since kept -o json=kept --nosuch",
         "check {image} -p kept -o json=parent.yml --nosuch",
         "check --nosuch -o json=kept -- kept",
@@ -326,12 +331,22 @@ def test_a_line_without_a_meaning_replaces_nothing_that_it_names_otherwise(gate,
 
     assert 2 == finished.code, finished.err
     assert texts == {name: (gate.folder / name).read_text("utf-8") for name in texts}
-    if "--" not in line.split():  # else it is the name of an image
+    if "--" not in line.split() and not line.startswith("baseline"):  # where it is the name of an image, or no report
         assert "undecided" == json.loads((gate.folder / "other.json").read_text("utf-8"))["verdict"]
 
 
 @pytest.mark.parametrize(
-    "place", ["-ojson=o.json", "-qojson=o.json", "--output=json=o.json", "-p -o json=o.json", "--report-dir=r", "--report-dir r"]
+    "place",
+    [
+        "-ojson=o.json",
+        "-qojson=o.json",
+        "--output=json=o.json",
+        "-o=json=o.json",
+        "--outpt=json=o.json",
+        "-p -o json=o.json",
+        "--report-dir=r",
+        "--report-dir r",
+    ],
 )
 @pytest.mark.parametrize("wrong", [("check", "-t", "5m"), ("-v", "check"), ("--timeout", "5m", "check"), ("chek",), ("check", "--nosuch")])
 def test_a_report_is_found_in_a_line_without_a_meaning_wherever_it_stands(gate, wrong, place):
@@ -353,6 +368,22 @@ def test_nothing_of_a_line_without_a_meaning_is_told(gate, option):
 
     assert 2 == finished.code, finished.err
     assert "S3CR3T" not in finished.err + finished.out + "".join((gate.folder / f"{name}.txt").read_text("utf-8") for name in FORMATS)
+
+
+def test_a_folder_of_reports_is_known_whatever_a_policy_is_called(gate):
+    finished = gate.run("check", REFERENCE, "--policy", "demo", "--nosuch", CI_GATE_REPORT_DIR="reports")
+
+    assert (2, "undecided") == (finished.code, finished.result["verdict"])
+
+
+def test_a_refused_line_of_many_words_is_refused_in_time(gate):
+    outputs = [part for number in range(100) for part in ("-o", f"json=x{number}")]
+    images = [f"registry.example.com/a/b:{number}" for number in range(3_000)]
+    began = time.monotonic()
+
+    assert 2 == gate.run("check", "--nosuch", *outputs, *images, NO_COLOR="1").code
+    assert time.monotonic() - began < 10
+    assert 100 == len(list(gate.folder.glob("x*")))
 
 
 def test_a_report_of_a_refused_line_that_cannot_be_written_is_told(gate):
@@ -385,7 +416,7 @@ def test_a_report_never_replaces_the_list_of_images_on_standard_input(gate):
     (gate.folder / "images.txt").write_text(f"{REFERENCE}\n", "utf-8")
     line = f"'{COMMAND}' check --images-file - --emulate='{gate.world(image())}' -o json={{}} <images.txt"
 
-    for path in ("images.txt", "/dev/stdin", "/dev/fd/0"):
+    for path in ("images.txt", "/dev/stdin", "/dev/fd/0", "images.txt --nosuch"):
         done = subprocess.run(
             ["sh", "-c", line.format(path)], cwd=gate.folder, env=gate.environment(), capture_output=True, timeout=60, check=False
         )

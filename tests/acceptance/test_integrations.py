@@ -143,10 +143,15 @@ def test_the_installation_takes_no_environment_with_something_in_it_and_no_link_
         (tmp_path / name).mkdir()
         (tmp_path / name).chmod(mode)
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "own")
     (tmp_path / "ci-gate-downloads").symlink_to(tmp_path / "taken")
 
     for arguments in (
-        *([name, spy] for name in ("taken", tmp_path / "taken", "-taken", "file", "gone", "wide", "of-a-group")),
+        *(
+            [name, spy]
+            for name in ("taken", tmp_path / "taken", "-taken", "file", "gone", "link", "link//", "link/.", "wide", "of-a-group")
+        ),
         ["new", spy, tmp_path],
     ):
         run = ["sh", ROOT / "install.sh", *arguments]
