@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 from ci_gate.cli.output import say_causes, tell, use_color, width
 from ci_gate.cli.signals import deferred_signals, ignore_signals
 from ci_gate.deadline import Deadline
-from ci_gate.errors import ExitCode, GateError, ReportError, UsageError, bug
+from ci_gate.errors import ExitCode, ReportError, UsageError, bug
 from ci_gate.model import ProofState
 from ci_gate.verdict import Validity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ci_gate.errors import Cause
+    from ci_gate.errors import Cause, GateError
     from ci_gate.report import Target
     from ci_gate.verdict import ImageResult, RunResult
 
@@ -164,7 +164,7 @@ def check_kept(outputs: Sequence[tuple[str, str]], inputs: Iterable[str], polici
 
 
 class _Files:
-    """Files, to see whether a path is one of them, as :func:`is_same_file` does."""
+    """Places, to see whether a path leads to one of them, whether anything is there or not."""
 
     def __init__(self, paths: Iterable[str]) -> None:
         named = tuple(paths)
@@ -218,12 +218,7 @@ def _check_place(what: str, path: str, kept: _Files) -> None:
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:
     """Whether two paths lead to one place, whether anything is there or not. Hard links do, and names that the disk does not tell apart."""
-    if os.path.realpath(one) == os.path.realpath(other):
-        return True
-    try:
-        return Path(one).samefile(other)
-    except (OSError, ValueError):  # nothing is at one of them, or it is no path
-        return False
+    return str(one) in _Files([str(other)])
 
 
 def check_working_directory() -> None:
