@@ -30,8 +30,9 @@ def input_files(options: CheckOptions) -> list[str]:
 
 
 def standard_input() -> tuple[str, ...]:
-    """Return the path of standard input where it is a file: a terminal is standard output as well."""
-    return ("/dev/stdin",) if Path("/dev/stdin").is_file() else ()
+    """Return the path of standard input where it is a file or a pipe: a terminal is standard output as well."""
+    path = Path("/dev/stdin")
+    return (str(path),) if path.is_file() or path.is_fifo() else ()
 
 
 def images_asked(options: CheckOptions) -> tuple[Asked, ...]:

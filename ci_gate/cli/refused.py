@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from ci_gate.report import Target
 
 _DIRECTORY = "--report-dir"
-_WITH_REPORTS = frozenset({"ci-gate", "check", "replay", "test"})  # the first: nobody knows which command was meant
+_WITH_REPORTS = frozenset({"ci-gate", "policy", "check", "replay", "test"})  # the first two: nobody knows which command was meant
 _WITH_VARIABLE = frozenset({"ci-gate", "check"})
 _OUTPUT = re.compile(r"-\w*o|--o[\w-]*")
 _MOST = 200  # reports
-_LONGEST_CLUSTER = 12  # of options of one letter
+_LONGEST_CLUSTER = 64  # of options of one letter
+_MOST_POLICIES, _LARGEST_POLICY = 8, 256 * 1024  # bytes; that are looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class RefusedLine:
 
     reports: tuple[Target, ...]
     others: tuple[str, ...]
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The first of the others that may be policies: what these name is kept as well."""
+        return tuple(islice(filter(_may_be_policy, self.others), _MOST_POLICIES))
 
     @classmethod
     def of(cls, words: Sequence[str], command: str) -> RefusedLine:
@@ -59,4 +66,11 @@ def _parts(word: str) -> Iterator[str]:
     yield word
     yield from re.split(r"[\s=]+", word)
     if re.match(r"-\w", word):
-        yield from (word[start:] for start in range(2, _LONGEST_CLUSTER))
+        yield from (word[start:] for start in range(2, min(len(word), _LONGEST_CLUSTER)))
+
+
+def _may_be_policy(path: str) -> bool:
+    try:
+        return Path(path).is_file() and Path(path).stat().st_size <= _LARGEST_POLICY
+    except (OSError, ValueError):
+        return False

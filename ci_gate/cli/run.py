@@ -89,7 +89,7 @@ def refuse(words: Sequence[str], command: str, error: UsageError) -> None:
     """
     line = RefusedLine.of(words, command)
     options = CheckOptions(emulate="" if any(word.startswith("--emulate") for word in words) else None)
-    policies = (*policy_to_load(os.environ.get("CI_GATE_POLICY")), *filter(os.path.isfile, line.others))
+    policies = (*policy_to_load(os.environ.get("CI_GATE_POLICY")), *line.policies)
     leave_reports(_Run(options), line.reports, (*line.others, *standard_input()), policies, error)
 
 

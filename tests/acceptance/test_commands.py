@@ -312,6 +312,7 @@ def test_a_policy_that_does_not_load_is_told_whatever_becomes_of_the_outcome(gat
         "check {image} -vpkept -o json=kept --nosuch",
         "check {image} --polic==kept -o json=kept",
         "check json=kept --nosuch",
+        "check {image} -qvqvqvqvqvqvqvpkept -o json=kept --nosuch",
         "baseline create x -o json=kept --nosuch",
         "check {image} --since kept -o json=kept --nosuch",
         "check {image} -p kept -o json=parent.yml --nosuch",
@@ -348,7 +349,9 @@ def test_a_line_without_a_meaning_replaces_nothing_that_it_names_otherwise(gate,
         "--report-dir r",
     ],
 )
-@pytest.mark.parametrize("wrong", [("check", "-t", "5m"), ("-v", "check"), ("--timeout", "5m", "check"), ("chek",), ("check", "--nosuch")])
+@pytest.mark.parametrize(
+    "wrong", [("check", "-t", "5m"), ("-v", "check"), ("--timeout", "5m", "check"), ("chek",), ("policy", "tset"), ("check", "--nosuch")]
+)
 def test_a_report_is_found_in_a_line_without_a_meaning_wherever_it_stands(gate, wrong, place):
     (gate.folder / "r").mkdir()
     path = gate.folder / ("r/result.json" if "report-dir" in place else "o.json")
@@ -384,6 +387,27 @@ def test_a_refused_line_of_many_words_is_refused_in_time(gate):
     assert 2 == gate.run("check", "--nosuch", *outputs, *images, NO_COLOR="1").code
     assert time.monotonic() - began < 10
     assert 100 == len(list(gate.folder.glob("x*")))
+
+
+def test_a_refused_line_of_many_documents_is_refused_in_time(gate):
+    (gate.folder / "o.json").write_text("passed", "utf-8")
+    for number in range(60):
+        (gate.folder / f"p{number}.yml").write_text("version: 1\nrules:\n" + "- {a: b, c: [d, e]}\n" * 3_000, "utf-8")
+    began = time.monotonic()
+
+    finished = gate.run("check", "--nosuch", "-o", "json=o.json", *(f"p{number}.yml" for number in range(60)))
+
+    assert 2 == finished.code, finished.err
+    assert time.monotonic() - began < 20
+    assert "undecided" == json.loads((gate.folder / "o.json").read_text("utf-8"))["verdict"]
+
+
+def test_a_report_never_goes_into_the_pipe_that_the_list_of_images_comes_from(gate):
+    line = f"echo '{REFERENCE}' | '{COMMAND}' check --emulate='{gate.world(image())}' --images-file - -o json=/dev/stdin"
+
+    done = subprocess.run(["sh", "-c", line], cwd=gate.folder, env=gate.environment(), capture_output=True, timeout=60, check=False)
+
+    assert (2, True) == (done.returncode, b"which the run reads" in done.stderr), done.stderr
 
 
 def test_a_report_of_a_refused_line_that_cannot_be_written_is_told(gate):
