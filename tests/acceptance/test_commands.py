@@ -337,27 +337,20 @@ def test_a_line_without_a_meaning_replaces_nothing_that_it_names_otherwise(gate,
 
 
 @pytest.mark.parametrize(
-    "place",
+    ("wrong", "place"),
     [
-        "-ojson=o.json",
-        "-qojson=o.json",
-        "--output=json=o.json",
-        "-o=json=o.json",
-        "--outpt=json=o.json",
-        "-p -o json=o.json",
-        "--report-dir=r",
-        "--report-dir r",
+        *((wrong, "-ojson=o.json") for wrong in ("check -t 5m", "-v check", "--timeout 5m check", "chek", "policy tset", "check --nosuch")),
+        *(("check -t 5m", place) for place in ("-qojson=o.json", "--output=json=o.json", "-o=json=o.json", "--outpt=json=o.json")),
+        *((wrong, "--report-dir r") for wrong in ("check -t 5m", "-v check")),
+        *(("check --nosuch", place) for place in ("-p -o json=o.json", "--report-dir=r")),
     ],
-)
-@pytest.mark.parametrize(
-    "wrong", [("check", "-t", "5m"), ("-v", "check"), ("--timeout", "5m", "check"), ("chek",), ("policy", "tset"), ("check", "--nosuch")]
 )
 def test_a_report_is_found_in_a_line_without_a_meaning_wherever_it_stands(gate, wrong, place):
     (gate.folder / "r").mkdir()
     path = gate.folder / ("r/result.json" if "report-dir" in place else "o.json")
     path.write_text("passed", "utf-8")
 
-    finished = gate.run(*wrong, REFERENCE, *place.split())
+    finished = gate.run(*wrong.split(), REFERENCE, *place.split())
 
     assert 2 == finished.code, finished.err
     assert "undecided" == json.loads(path.read_text("utf-8"))["verdict"]
