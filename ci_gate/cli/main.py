@@ -84,18 +84,10 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
         os.environ.pop(_COMPLETE_VAR, None)
     try:
         with raising_signals():
-            answer = cli.main(args=given, prog_name=_PROG, standalone_mode=False, **completing)
-    except click.exceptions.NoArgsIsHelpError as error:
-        tell(f"{error.format_message()}\n")
-        return ExitCode.USAGE
-    except click.ClickException as error:
-        context = (error.ctx if isinstance(error, click.UsageError) else None) or _context_of(given)
-        tell(f"{context.get_usage()}\n")
-        refused = UsageError(error.format_message().rstrip("."), advice=f"See `{context.command_path} --help`.")
-        say_causes(refused.causes)
-        refuse(given, context.info_name or _PROG, refused)
-        _hand_on(given, refused.cause)
-        return ExitCode.USAGE
+            try:
+                answer = cli.main(args=given, prog_name=_PROG, standalone_mode=False, **completing)
+            except click.ClickException as error:
+                return _refuse(given, error)
     except click.Abort:
         return ExitCode.INTERRUPTED
     except RunSignal as signal:
@@ -117,6 +109,20 @@ def _main(arguments: Sequence[str] | None) -> ExitCode:
     if isinstance(answer, ExitCode):
         return answer
     return ExitCode.PASSED if answer == 0 else ExitCode.INTERNAL  # --help and --version return 0; a command always returns its code
+
+
+def _refuse(given: Sequence[str], error: click.ClickException) -> ExitCode:
+    """Say what is wrong with a line, also in the reports that it names; return the exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        tell(f"{error.format_message()}\n")
+        return ExitCode.USAGE
+    context = (error.ctx if isinstance(error, click.UsageError) else None) or _context_of(given)
+    tell(f"{context.get_usage()}\n")
+    refused = UsageError(error.format_message().rstrip("."), advice=f"See `{context.command_path} --help`.")
+    say_causes(refused.causes)
+    refuse(given, context.info_name or _PROG, refused)
+    _hand_on(given, refused.cause)
+    return refused.code
 
 
 def _context_of(given: Sequence[str]) -> click.Context:

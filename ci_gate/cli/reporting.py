@@ -95,15 +95,16 @@ def leave_reports(run: Run, targets: Sequence[Target], inputs: Sequence[str], po
 
     :param inputs: as of :func:`checked_reports`, as ``policies`` is.
     """
-    with deferred_signals(), suppress(OSError):  # without a working directory, nobody knows which files are which
+    allowed: list[Target] = []
+    with suppress(OSError):  # without a working directory, nobody knows which files are which
         kept = _files_kept(_paths(targets), inputs, policies)
-        allowed: list[Target] = []
         for target in targets:
             with suppress(UsageError):
                 _check_report(target, allowed, kept)
                 allowed.append(target)
+    with deferred_signals():
         result = _finish(allowed, NoPlatform(), run.ended(error.causes), ())
-        say_causes(cause for cause in result.causes if cause not in error.causes)
+    say_causes(cause for cause in result.causes if cause not in error.causes)
 
 
 def wanted_reports(outputs: Iterable[tuple[str, str]], report_dir: Path | None) -> tuple[Target, ...]:
