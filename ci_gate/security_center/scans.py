@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ci_gate.security_center.waiting import Wait
 
 _TRUNCATED_MS = 1000  # the server's `Date` has whole seconds
-STARTED_WITHIN_MS = 60_000  # of a task, until the scan of its image has
+_STARTED_WITHIN_MS = 60_000  # of a task, until the scan of its image has
 _LOOKS_AT_LAG = 2  # the listing may lag behind the task
 _MORE_TIME = "Try again later, or give the run more time with --timeout."
 _GRANT_IT = "Scan the image in Security Center, or have the gate get what it lacks (ci-gate doctor tells), then run again."
@@ -100,7 +100,7 @@ class _Scan:
     def until_done(self) -> tuple[Image, Proof]:
         """Wait, and ask for a scan where one is needed."""
         if self.request is not None:
-            self.tasks = self._tasks_now()
+            self.tasks = self._latest_tasks()
         while (progress := self._progress()) is not _Progress.DONE:
             if progress is _Progress.FAILED:
                 raise self._failed()
@@ -276,7 +276,7 @@ class _Scan:
                 for task in self.tasks
                 if task.target == self.image.digest
                 and task.started_ms is not None
-                and task.started_ms <= last <= task.started_ms + STARTED_WITHIN_MS
+                and task.started_ms <= last <= task.started_ms + _STARTED_WITHIN_MS
                 and task.finished_ms is not None
                 and self.ran_ms <= task.finished_ms <= latest_ms
             ),
@@ -340,14 +340,14 @@ class _Scan:
     def _look(self) -> Sight:
         """Look at the image, and at its tasks where they matter."""
         if self.request is not None:
-            self.tasks = self._tasks_now()  # before the listing, which then is no older than what the tasks say
+            self.tasks = self._latest_tasks()  # before the listing, which then is no older than what the tasks say
         sight = look_again(self.images, self.image, self.deadline)
         self.image = replace(sight.image, scan_requested=True)  # it was waited for: its end is news, whatever its time
         if self.request is None and self.running and self._status == "SUCCESS" and not self._is_later():
-            self.tasks = self._tasks_now()  # it was seen running, and only they can tell that it has ended
+            self.tasks = self._latest_tasks()  # it was seen running, and only they can tell that it has ended
         return sight
 
-    def _tasks_now(self) -> tuple[Task, ...]:
+    def _latest_tasks(self) -> tuple[Task, ...]:
         return self.desk.tasks(self.image.digest, self.deadline, "" if self.request is None else self.request.task)
 
     def _say(self) -> None:
@@ -446,7 +446,6 @@ class _Scan:
 
 def _told(image: Image | None) -> set[int]:
     """Return the times, in whatever units, that are told of the entry that a scan was asked for."""
-    entries = () if image is None else image.entries
-    return {
-        entry.last_scan_told for entry in entries if image is not None and entry.uuid == image.uuid and entry.last_scan_told is not None
-    }
+    if image is None:
+        return set()
+    return {entry.last_scan_told for entry in image.entries if entry.uuid == image.uuid and entry.last_scan_told is not None}
